@@ -74,18 +74,20 @@ def ops() -> Mapping[str, Any]:
     return read_toml(SPEC_DIR / "ops.toml", "operator table")
 
 
-def _tree(checkout: str, wheel: str) -> Path:
-    for path in (_PACKAGE_DIR / wheel, _PACKAGE_DIR.parents[1] / checkout):
-        if path.is_dir():
+@cache
+def tree_dir() -> Path:
+    """Where CMakeLists.txt, firmware/ and models/ lie: the checkout, or the copy inside the wheel."""
+    for path in (_PACKAGE_DIR / "_tree", _PACKAGE_DIR.parents[1]):
+        if (path / "firmware").is_dir():
             return path
-    raise DftError(f"the {checkout}/ tree was not found beside this installation", "install dftiny again")
+    raise DftError("the firmware tree was not found beside this installation", "install dftiny again")
 
 
 def firmware_dir() -> Path:
-    """The firmware source tree: of the checkout, or the copy inside the wheel."""
-    return _tree("firmware", "_firmware")
+    """The firmware source tree."""
+    return tree_dir() / "firmware"
 
 
 def models_dir() -> Path:
-    """The released models: of the checkout, or the copy inside the wheel."""
-    return _tree("models", "_models")
+    """The released models."""
+    return tree_dir() / "models"
