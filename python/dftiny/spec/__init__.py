@@ -5,12 +5,14 @@ Facts live in the .toml files beside this module; this module only finds and rea
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dftiny.artifact import canonical_json
 from dftiny.errors import DftError
 
 if sys.version_info >= (3, 11):
@@ -66,6 +68,12 @@ def recipe(name: str) -> Mapping[str, Any]:
 def protocol() -> Mapping[str, Any]:
     """protocol.toml, the only source of the link's constants."""
     return read_toml(SPEC_DIR / "protocol.toml", "protocol")
+
+
+@cache
+def protocol_digest() -> bytes:
+    """Eight bytes that change with anything in protocol.toml: both sides of the link must agree on them."""
+    return hashlib.sha256(canonical_json(protocol())).digest()[:8]
 
 
 @cache
