@@ -73,7 +73,9 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as e:
-        raise DftError(f"cannot write {path}: {e.strerror}", "choose another folder or free some space") from e
+        raise DftError(
+            f"cannot write {path}: {e.strerror}", "choose another folder or free some space"
+        ) from e
     temporary = Path(name)
     try:
         with os.fdopen(fd, mode, encoding=encoding) as f:
@@ -83,7 +85,9 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[Any]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as e:
-        raise DftError(f"cannot write {path}: {e.strerror}", "choose another folder or free some space") from e
+        raise DftError(
+            f"cannot write {path}: {e.strerror}", "choose another folder or free some space"
+        ) from e
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -112,8 +116,15 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
     An existing `path` is only replaced when it is empty, is a dftiny stage folder (has a manifest), or
     `force` is set: a user's own files are never thrown away.
     """
-    if path.exists() and not force and any(path.iterdir() if path.is_dir() else [path]) and not (path / MANIFEST).exists():
-        raise DftError(f"{path} exists and was not made by dftiny", "choose another --out or remove it yourself")
+    if (
+        path.exists()
+        and not force
+        and any(path.iterdir() if path.is_dir() else [path])
+        and not (path / MANIFEST).exists()
+    ):
+        raise DftError(
+            f"{path} exists and was not made by dftiny", "choose another --out or remove it yourself"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -148,7 +159,10 @@ def write_manifest(
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "stage": stage,
-        "files": {n: {"sha256": sha256_file(folder / n), "bytes": (folder / n).stat().st_size} for n in sorted(files)},
+        "files": {
+            n: {"sha256": sha256_file(folder / n), "bytes": (folder / n).stat().st_size}
+            for n in sorted(files)
+        },
         "parents": dict(parents or {}),
         "config": dict(config or {}),
         "metrics": dict(metrics or {}),
@@ -177,9 +191,13 @@ def read_manifest(folder: Path, stage: str | None = None, *, verify: bool = True
     Raises DftError when it is missing, malformed or of another stage, CheckFailed when a file was changed.
     """
     if not folder.is_dir():
-        raise DftError(f"{folder} is not a folder", f"give the folder that the {stage or 'previous'} stage wrote")
+        raise DftError(
+            f"{folder} is not a folder", f"give the folder that the {stage or 'previous'} stage wrote"
+        )
     if not (folder / MANIFEST).exists():
-        raise DftError(f"{folder} has no {MANIFEST}", f"give the folder that the {stage or 'previous'} stage wrote")
+        raise DftError(
+            f"{folder} has no {MANIFEST}", f"give the folder that the {stage or 'previous'} stage wrote"
+        )
     value = read_json(folder / MANIFEST, "manifest")
     try:
         manifest = _manifest(value)

@@ -68,7 +68,19 @@ MAY_IMPORT = {
 }
 
 # Heavy packages that only functions may import, so that `dftiny --help` stays fast.
-LAZY = ("torch", "tensorflow", "onnx", "onnxruntime", "serial", "sklearn", "scipy", "matplotlib", "jinja2", "rich", "jsonschema")
+LAZY = (
+    "torch",
+    "tensorflow",
+    "onnx",
+    "onnxruntime",
+    "serial",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "jinja2",
+    "rich",
+    "jsonschema",
+)
 # The rooms where torch lives import it at the top; nobody above imports those rooms at the top.
 TORCH_ROOMS = ("dftiny.nets", "dftiny.train", "dftiny.data.", "dftiny.export.tflite_worker")
 
@@ -100,7 +112,10 @@ def imports(path: Path) -> list[tuple[str, bool]]:
         for n in ast.walk(b)
     }
     in_function = {
-        id(n) for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) for n in ast.walk(f)
+        id(n)
+        for f in ast.walk(tree)
+        if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for n in ast.walk(f)
     }
     found: list[tuple[str, bool]] = []
     for node in ast.walk(tree):
@@ -122,7 +137,11 @@ def test_every_module_has_a_level() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_go_down_only(name: str) -> None:
     for target, _ in imports(MODULES[name]):
-        if not target.startswith("dftiny.") or target not in MODULES and target.rpartition(".")[0] == "dftiny":
+        if (
+            not target.startswith("dftiny.")
+            or target not in MODULES
+            and target.rpartition(".")[0] == "dftiny"
+        ):
             continue
         up, own = level(target), level(name)
         assert up is not None and own is not None
@@ -135,7 +154,9 @@ def test_packages_stay_in_their_rooms(name: str) -> None:
         package = target.split(".")[0]
         rooms = MAY_IMPORT.get(package)
         if rooms is not None:
-            assert any(name.startswith(r) or name == r.rstrip(".") for r in rooms), f"{name} imports {package}"
+            assert any(name.startswith(r) or name == r.rstrip(".") for r in rooms), (
+                f"{name} imports {package}"
+            )
         if package in LAZY and top:
             assert package == "torch" and name.startswith(TORCH_ROOMS), f"{name} imports {package} at its top"
 
@@ -144,9 +165,13 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("module", ["dftiny.cli", "dftiny.bench", "dftiny.budget", "dftiny.target", "dftiny.flash", "dftiny.build"])
+@pytest.mark.parametrize(
+    "module", ["dftiny.cli", "dftiny.bench", "dftiny.budget", "dftiny.target", "dftiny.flash", "dftiny.build"]
+)
 def test_light_commands_import_no_heavy_package(module: str) -> None:
-    out = run_python(f"import sys, {module}; print([m for m in ('torch','tensorflow','onnx','sklearn') if m in sys.modules])")
+    out = run_python(
+        f"import sys, {module}; print([m for m in ('torch','tensorflow','onnx','sklearn') if m in sys.modules])"
+    )
     assert out.strip() == "[]"
 
 

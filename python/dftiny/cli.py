@@ -1,0 +1,359 @@
+"""The command line: one subcommand a stage, no logic. Every heavy import happens inside a command.
+
+Exit codes: 0 fine; 1 a check failed or a run could not finish; 2 wrong use or bad input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from dftiny import __version__
+from dftiny.errors import DftError
+
+RUNS = Path("dftiny-runs")
+FOLDER = click.Path(file_okay=False, path_type=Path)
+ANY_PATH = click.Path(path_type=Path)
+
+
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _out(default: Path) -> Callable[..., Any]:
+    return click.option("--out", type=FOLDER, default=default, show_default=True, help="Folder to write.")
+
+
+def _data() -> Callable[..., Any]:
+    return click.option("--data", type=FOLDER, default=RUNS / "data", show_default=True, help="Data folder.")
+
+
+class _InStageOrder(click.Group):
+    """Lists the commands in the order they are written here: the order of the stages."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(
+    cls=_InStageOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=_examples(
+        "dftiny export --budget stm32h743        the released model, as a bundle for the chip",
+        "dftiny build --board nucleo_h743zi      its firmware: .elf .bin .hex",
+        "dftiny flash                            onto the board, by STM32CubeProgrammer",
+        "dftiny bench --port /dev/ttyACM0        its results, compared bit for bit with the oracle",
+    ),
+)
+@click.version_option(__version__, prog_name="dftiny")
+@click.option("--debug", is_flag=True, help="Show the traceback behind an error.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Real-vs-fake image detectors on a microcontroller, every step proved before the next.
+
+    Stages, in order: data, train, evaluate, export, budget, build, flash, bench, report.
+    """
+    ctx.obj = {"debug": debug}
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny data", "dftiny data --photos ~/Pictures --out my-data", "dftiny data --strength weak"
+    )
+)
+@_out(RUNS / "data")
+@click.option("--photos", type=FOLDER, help="Folder of photographs instead of the Debian packages'.")
+@click.option(
+    "--strength",
+    type=click.Choice(["strong", "weak"]),
+    default="strong",
+    show_default=True,
+    help="Of the simulated traces.",
+)
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+def data(**options: Any) -> None:
+    """Build the demo data.
+
+    Photographs, simulated fakes, sharing profiles and controls; card.md says what it is and is not.
+    """
+    from dftiny.data.demo import build_demo
+
+    build_demo(**options)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny train", "dftiny train --recipe my.toml --out my-net", "dftiny train --no-resume --seed 1"
+    )
+)
+@_out(RUNS / "train")
+@_data()
+@click.option("--recipe", default="phinet_demo", show_default=True, help="Name or .toml file of a recipe.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--resume/--no-resume", default=True, show_default=True, help="Go on where the same run stopped."
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Torch threads.")
+def train(**options: Any) -> None:
+    """Train a tile detector.
+
+    By a recipe in TOML; resumable, deterministic by seed.
+    """
+    from dftiny.train.supervised import train as run
+
+    run(**options)
+
+
+@cli.command(epilog=_examples("dftiny evaluate", "dftiny evaluate my-net --data my-data --split val"))
+@click.argument("checkpoint", type=ANY_PATH, default=RUNS / "train")
+@_out(RUNS / "evaluate")
+@_data()
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+def evaluate(**options: Any) -> None:
+    """Score a checkpoint.
+
+    Accuracy, F1 and AUC with intervals, by sharing profile, generator and control.
+    """
+    from dftiny.evaluate import evaluate as run
+
+    run(**options)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny export --budget stm32h743                       the released model",
+        "dftiny export dftiny-runs/train --budget stm32h743     a trained checkpoint",
+        "dftiny export net.onnx --calibration tiles/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw",
+    )
+)
+@click.argument("source", type=ANY_PATH, required=False)
+@_out(RUNS / "bundle")
+@click.option(
+    "--budget",
+    "budget_target",
+    default="stm32h743",
+    show_default=True,
+    help="Target that the model must fit.",
+)
+@click.option(
+    "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
+)
+@click.option(
+    "--calibration", type=ANY_PATH, help="Calibration tiles: a data folder, a folder of images or an .npz."
+)
+@click.option("--net", help="Net of a checkpoint that does not name its own (dftiny models).")
+@click.option("--mean", help="Channel means of an ONNX model's inputs, 0…1 scale, comma separated.")
+@click.option("--std", help="Channel standard deviations, likewise.")
+@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Layout of an ONNX model's input.")
+def export(**options: Any) -> None:
+    """Make the int8 bundle.
+
+    Checkpoint or ONNX → ONNX → int8 TFLite → bundle; every stage is compared with the one before. Without
+    SOURCE the released model is taken.
+    """
+    from dftiny.bundle import export as run
+
+    run(**options)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny budget model.tflite --target stm32h743", "dftiny budget dftiny-runs/bundle --json"
+    )
+)
+@click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
+@click.option("--target", default="stm32h743", show_default=True, help="Chip (dftiny targets) or .toml file.")
+@click.option(
+    "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def budget(**options: Any) -> None:
+    """Does it fit the chip?
+
+    Flash, RAM by region, MACs by operator: pass, or fail (exit 1) with the operator that breaks it.
+    """
+    from dftiny.budget_view import budget_command
+
+    budget_command(**options)
+
+
+@cli.command(
+    epilog=_examples("dftiny build --board nucleo_h743zi", "dftiny build my-bundle --board host --sanitize")
+)
+@click.argument("bundle", type=FOLDER, default=RUNS / "bundle")
+@click.option("--board", default="nucleo_h743zi", show_default=True, help="Board (dftiny boards).")
+@click.option("--out", type=FOLDER, help="Folder to write.  [default: dftiny-runs/build/BOARD]")
+@click.option("--engine", type=click.Choice(["aot", "echo"]), default="aot", show_default=True)
+@click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
+@click.pass_obj
+def build(obj: dict[str, bool], *, out: Path | None, board: str, **options: Any) -> None:
+    """Build the firmware.
+
+    Leaves .elf .bin .hex .map and the bytes used in every region.
+    """
+    from dftiny.build import build as run
+
+    run(out=out or RUNS / "build" / board, board=board, debug=obj["debug"], **options)
+
+
+@cli.command(epilog=_examples("dftiny flash", "dftiny flash my-build --serial-number 0667FF…"))
+@click.argument("build_dir", metavar="BUILD", type=FOLDER, default=RUNS / "build" / "nucleo_h743zi")
+@click.option("--serial-number", help="Of the ST-LINK, where several are connected.")
+def flash(**options: Any) -> None:
+    """Write it to the board.
+
+    With STM32_Programmer_CLI: write, verify, reset.
+    """
+    from dftiny.flash import flash as run
+
+    run(**options)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny bench --port /dev/ttyACM0",
+        "dftiny bench --port /dev/ttyACM0 --data dftiny-runs/data --limit 20",
+        "dftiny bench --board mps2_an500 --jobs 2",
+        "dftiny bench --board host --flag --drop=0.01 --flag --flip=0.001",
+    )
+)
+@_out(RUNS / "bench")
+@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True)
+@click.option("--port", help="Serial port or socket:// of a running board.")
+@click.option(
+    "--board",
+    type=click.Choice(["host", "mps2_an500"]),
+    help="Start this board here instead of using a port.",
+)
+@click.option("--build", "build_dir", type=FOLDER, help="Its build.  [default: dftiny-runs/build/BOARD]")
+@click.option(
+    "--channel",
+    type=click.Choice(["fifo", "uart"]),
+    default="fifo",
+    show_default=True,
+    help="Of the emulated board.",
+)
+@click.option(
+    "--flag",
+    "flags",
+    multiple=True,
+    help="Passed to the host board: --drop=P --flip=P --stall=MS --reset-at=N.",
+)
+@click.option("--baud", type=click.IntRange(1), help="Baud rate of a serial port (default: the board's).")
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Data folder; its test split before sharing is streamed.  [default: dftiny-runs/data, else golden tiles]",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many images.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Emulators side by side.")
+@click.option("--trace", is_flag=True, help="Print every frame.")
+def bench(**options: Any) -> None:
+    """Run test images on a board.
+
+    Every result is compared with the int8 oracle, bit for bit.
+    """
+    from dftiny.bench import bench_command
+
+    bench_command(runs=RUNS, **options)
+
+
+@cli.command(epilog=_examples("dftiny report", "dftiny report my-bench --out page.html"))
+@click.argument("bench_dir", metavar="BENCH", type=FOLDER, default=RUNS / "bench")
+@click.option("--out", type=ANY_PATH, help="HTML file to write.  [default: BENCH/report.html]")
+def report(**options: Any) -> None:
+    """Write the HTML page.
+
+    ROC, confusion matrix, operators, tile maps; one file that loads nothing.
+    """
+    from dftiny.report import report as run
+
+    run(**options)
+
+
+@cli.command(epilog=_examples("dftiny compare --bench dftiny-runs/bench"))
+@_out(RUNS / "compare")
+@_data()
+@click.option(
+    "--evaluate",
+    "evaluate_dir",
+    type=FOLDER,
+    default=RUNS / "evaluate",
+    show_default=True,
+    help="Float logits.",
+)
+@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True)
+@click.option("--bench", "bench_dirs", type=FOLDER, multiple=True, help="Bench folders to put beside them.")
+def compare(**options: Any) -> None:
+    """Put all stages side by side.
+
+    Float, ONNX, int8, TFLM and boards on the same tiles; fails when int8 bits differ.
+    """
+    from dftiny.compare import compare as run
+
+    run(**options)
+
+
+@cli.command(epilog=_examples("dftiny targets"))
+def targets() -> None:
+    """List the chips."""
+    from dftiny.budget_view import targets_table
+
+    click.echo(targets_table())
+
+
+@cli.command(epilog=_examples("dftiny boards"))
+def boards() -> None:
+    """List the boards."""
+    from dftiny.boards import boards_table
+
+    click.echo(boards_table())
+
+
+@cli.command(epilog=_examples("dftiny models"))
+def models() -> None:
+    """List models and nets."""
+    from dftiny.models import models_table
+
+    click.echo(models_table())
+
+
+@cli.command(epilog=_examples("dftiny doctor"))
+def doctor() -> None:
+    """Check this computer.
+
+    Ports and permissions, packages, toolchain, emulators and flash tools.
+    """
+    from dftiny.doctor import doctor as run
+
+    sys.exit(run())
+
+
+def main() -> NoReturn:
+    """Run the command line; turn the two expected errors into one sentence and an exit code."""
+    debug = "--debug" in sys.argv[1:]
+    if debug:
+        # --debug is meant wherever it stands, also behind the subcommand.
+        sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    try:
+        status = cli.main(standalone_mode=False)
+    except DftError as e:
+        if debug:
+            raise
+        click.echo(f"dftiny: {e}", err=True)
+        sys.exit(e.exit_code)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("dftiny: stopped; finished stages and partial results are kept", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
