@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from dftiny.artifact import canonical_json
-from dftiny.artifact import canonical_json
 from dftiny.errors import DftError
 
 if sys.version_info >= (3, 11):
@@ -74,15 +73,6 @@ def protocol() -> Mapping[str, Any]:
 @cache
 def protocol_digest() -> bytes:
     """Eight bytes that change with anything in protocol.toml: both sides of the link must agree on them."""
-    return hashlib.sha256(canonical_json(protocol())).digest()[:8]
-
-
-@cache
-def protocol_digest() -> bytes:
-    """8 bytes that both ends of the link compare: SHA-256 of the protocol's canonical JSON, cut short.
-
-    Comments and layout of protocol.toml do not count, only what it says.
-    """
     return hashlib.sha256(canonical_json(protocol())).digest()[:8]
 
 
