@@ -190,7 +190,7 @@ def budget(**options: Any) -> None:
 @click.option("--engine", type=click.Choice(["aot", "echo"]), default="aot", show_default=True)
 @click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
 @click.pass_obj
-def build(obj: dict[str, bool], *, out: Path | None, board: str, **options: Any) -> None:
+def build(obj: dict[str, bool], /, *, out: Path | None, board: str, **options: Any) -> None:
     """Build the firmware.
 
     Leaves .elf .bin .hex .map and the bytes used in every region.

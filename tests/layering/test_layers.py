@@ -137,10 +137,8 @@ def test_every_module_has_a_level() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_go_down_only(name: str) -> None:
     for target, _ in imports(MODULES[name]):
-        if (
-            not target.startswith("dftiny.")
-            or target not in MODULES
-            and target.rpartition(".")[0] == "dftiny"
+        if not target.startswith("dftiny.") or (
+            target not in MODULES and target.rpartition(".")[0] == "dftiny"
         ):
             continue
         up, own = level(target), level(name)
