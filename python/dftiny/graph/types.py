@@ -1,0 +1,235 @@
+"""The typed graph: what an int8 .tflite says, as frozen dataclasses of plain integers and numpy arrays.
+
+Everything here has been checked by `dftiny.graph.load`: indices are in range, shapes and constants agree,
+every operator is one of ops.toml. Readers: the oracle (int8), the planner, the budget and the C generator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Padding = Literal["SAME", "VALID"]
+Activation = Literal["NONE", "RELU", "RELU6"]
+
+
+@dataclass(frozen=True, eq=False)
+class Quant:
+    """Affine quantisation: real = scale · (q − zero_point).
+
+    `scale` float32[n] and `zero_point` int64[n], n = 1 or the size of dimension `axis`.
+    """
+
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int
+
+    @property
+    def per_channel(self) -> bool:
+        """More than one scale."""
+        return len(self.scale) > 1
+
+    def same(self, other: Quant | None) -> bool:
+        """Bit-equal scales and zero points."""
+        return (
+            other is not None
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor. `shape` includes the batch dimension (1); `data` is the constant or None."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    quant: Quant | None
+    data: np.ndarray | None
+
+    @property
+    def elements(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.elements * self.dtype.itemsize
+
+    @property
+    def scale(self) -> float:
+        """The one scale of a per-tensor quantised tensor (a float32 value)."""
+        assert self.quant is not None
+        return float(self.quant.scale[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of a per-tensor quantised tensor."""
+        assert self.quant is not None
+        return int(self.quant.zero_point[0])
+
+
+@dataclass(frozen=True)
+class ConvOptions:
+    """CONV_2D. Filter int8[out, kh, kw, in/groups], bias int32[out]."""
+
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    padding: Padding
+    activation: Activation
+    groups: int
+
+
+@dataclass(frozen=True)
+class DepthwiseOptions:
+    """DEPTHWISE_CONV_2D. Filter int8[1, kh, kw, in·multiplier], bias int32[in·multiplier]."""
+
+    stride_h: int
+    stride_w: int
+    dilation_h: int
+    dilation_w: int
+    padding: Padding
+    activation: Activation
+    multiplier: int
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """MAX_POOL_2D and AVERAGE_POOL_2D."""
+
+    filter_h: int
+    filter_w: int
+    stride_h: int
+    stride_w: int
+    padding: Padding
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class FullyConnectedOptions:
+    """FULLY_CONNECTED. Weights int8[out, in], bias int32[out]."""
+
+    activation: Activation
+    keep_num_dims: bool
+
+
+@dataclass(frozen=True)
+class AddOptions:
+    """ADD with broadcasting."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class SubOptions:
+    """SUB with broadcasting."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class MulOptions:
+    """MUL with broadcasting."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class PadOptions:
+    """PAD: elements added before and after each dimension (the constant second input, resolved)."""
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """MEAN over `axes` (sorted, not negative; the constant second input, resolved)."""
+
+    axes: tuple[int, ...]
+    keep_dims: bool
+
+
+@dataclass(frozen=True)
+class SoftmaxOptions:
+    """SOFTMAX over the last dimension."""
+
+    beta: float
+
+
+@dataclass(frozen=True)
+class TransposeOptions:
+    """TRANSPOSE: output dimension i is input dimension perm[i] (the constant second input, resolved)."""
+
+    perm: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GatherOptions:
+    """GATHER with constant int32 indices along `axis`."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class ConcatenationOptions:
+    """CONCATENATION along `axis`."""
+
+    axis: int
+
+
+Options = (
+    ConvOptions
+    | DepthwiseOptions
+    | PoolOptions
+    | FullyConnectedOptions
+    | AddOptions
+    | SubOptions
+    | MulOptions
+    | PadOptions
+    | MeanOptions
+    | SoftmaxOptions
+    | TransposeOptions
+    | GatherOptions
+    | ConcatenationOptions
+)
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator, in execution order. `inputs` are tensor indices, −1 = absent."""
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Options | None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One int8 model: exactly one input and one output tensor, operators in execution order."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def input(self) -> Tensor:
+        """The input tensor, int8."""
+        return self.tensors[self.inputs[0]]
+
+    @property
+    def output(self) -> Tensor:
+        """The output tensor, int8."""
+        return self.tensors[self.outputs[0]]
