@@ -1,0 +1,62 @@
+"""The command line: help everywhere, one sentence for what is wrong, the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dftiny.cli import cli
+
+
+def dftiny(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dftiny.cli", *args], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("command", sorted(cli.commands))
+def test_help_has_examples(command: str) -> None:
+    done = dftiny(command, "--help")
+    assert done.returncode == 0
+    assert f"dftiny {command}" in done.stdout.split("Examples:")[1]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["budget", "nowhere.tflite"], "nowhere.tflite"),
+        (["build", "nowhere"], "nowhere"),
+        (["bench", "--port", "/dev/nowhere", "--bundle", "nowhere"], "nowhere"),
+        (["report", "nowhere"], "nowhere"),
+        (["flash", "nowhere"], "nowhere"),
+        (["train", "--data", "nowhere"], "nowhere"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["export", "nowhere.onnx"], "nowhere"),
+        (["budget", "--target", "z80", "x"], "z80"),
+    ],
+)
+def test_what_is_not_there_is_one_sentence(tmp_path: Path, args: list[str], words: str) -> None:
+    done = dftiny(*args, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stderr.startswith("dftiny: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("args", [["--nonsense"], ["nonsense"], ["bench", "--limit", "0"], ["train", "--seed", "x"]])
+def test_wrong_use_is_exit_2(args: list[str]) -> None:
+    assert dftiny(*args).returncode == 2
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = dftiny("budget", "nowhere.tflite", "--debug")
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["targets", "boards", "models", "doctor"])
+def test_tables(command: str) -> None:
+    done = dftiny(command)
+    assert done.stdout.strip(), done.stderr
+    assert done.returncode == 0, done.stderr
