@@ -119,7 +119,7 @@ def read_raw(data: bytes, name: str) -> RawModel:
 
 def _looks_like_text(data: bytes) -> bool:
     head = data[:512]
-    return bool(head) and all(32 <= b < 127 or b in b"\t\r\n\f" or b >= 0xC2 for b in head)
+    return bool(head) and all(b in b"\t\r\n\f" or (b >= 32 and b != 127) for b in head)
 
 
 def _code_names(enum: type) -> dict[int, str]:
