@@ -1,0 +1,117 @@
+/* Faults by a seeded generator: the same seed and the same bytes give the same faults. */
+#define _GNU_SOURCE
+#include "faults.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define STALL_PROBABILITY 1e-4 /* where --stall names only the time */
+
+/* splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
+static uint64_t roll(host_dice *dice) {
+    uint64_t z = dice->state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static bool happens(host_dice *dice, double probability) {
+    if (probability <= 0.0) {
+        return false;
+    }
+    return (double)(roll(dice) >> 11) < probability * 9007199254740992.0; /* 2^53 */
+}
+
+host_dice host_dice_seeded(uint64_t seed) { return (host_dice){seed}; }
+
+static void sleep_ms(long ms) {
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000L};
+    (void)nanosleep(&t, NULL); /* woken early by a signal: the stall is shorter, no harm */
+}
+
+bool host_faults_pass(const host_faults *faults, host_dice *dice, uint8_t *byte) {
+    if (happens(dice, faults->stall)) {
+        sleep_ms(faults->stall_ms);
+    }
+    if (happens(dice, faults->drop)) {
+        return false;
+    }
+    if (happens(dice, faults->flip)) {
+        *byte = (uint8_t)(*byte ^ (1u << (roll(dice) & 7u)));
+    }
+    return true;
+}
+
+uint64_t host_faults_until_reset(const host_faults *faults, uint64_t received) {
+    for (uint32_t i = 0; i < faults->resets; i++) {
+        if (faults->reset_at[i] > received) {
+            return faults->reset_at[i] - received;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static bool parse_probability(const char *text, double *value) {
+    char *end = NULL;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && *value >= 0.0 && *value <= 1.0;
+}
+
+static bool parse_stall(const char *text, host_faults *faults) {
+    char *end = NULL;
+    faults->stall_ms = strtol(text, &end, 10);
+    faults->stall = STALL_PROBABILITY;
+    if (end == text || faults->stall_ms < 0) {
+        return false;
+    }
+    return *end == '\0' || (*end == ':' && parse_probability(end + 1, &faults->stall));
+}
+
+static bool parse_resets(const char *text, host_faults *faults) {
+    while (faults->resets < HOST_RESETS_MAX) {
+        char *end = NULL;
+        const uint64_t at = strtoull(text, &end, 10);
+        const uint64_t last = faults->resets == 0 ? 0 : faults->reset_at[faults->resets - 1];
+        if (end == text || at <= last) {
+            return false;
+        }
+        faults->reset_at[faults->resets++] = at;
+        if (*end != ',') {
+            return *end == '\0';
+        }
+        text = end + 1;
+    }
+    return false;
+}
+
+static bool parse_seed(const char *text, host_faults *faults) {
+    char *end = NULL;
+    faults->seed = strtoull(text, &end, 10);
+    return end != text && *end == '\0';
+}
+
+int host_faults_parse(host_faults *faults, int argc, char **argv, int at) {
+    const char *flag = argv[at];
+    if (strcmp(flag, "--verbose") == 0) {
+        faults->verbose = true;
+        return 1;
+    }
+    if (at + 1 >= argc) {
+        return 0;
+    }
+    const char *value = argv[at + 1];
+    bool ok = false;
+    if (strcmp(flag, "--seed") == 0) {
+        ok = parse_seed(value, faults);
+    } else if (strcmp(flag, "--drop") == 0) {
+        ok = parse_probability(value, &faults->drop);
+    } else if (strcmp(flag, "--flip") == 0) {
+        ok = parse_probability(value, &faults->flip);
+    } else if (strcmp(flag, "--stall") == 0) {
+        ok = parse_stall(value, faults);
+    } else if (strcmp(flag, "--reset-at") == 0) {
+        ok = parse_resets(value, faults);
+    }
+    return ok ? 2 : 0;
+}

@@ -1,0 +1,66 @@
+"""What a firmware image needs to know of its bundle: sizes, memory regions, operators, digest. Nothing else.
+
+Read from bundle.json, whose fields bundle.py writes. Called by codegen/firmware.py and build.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dftiny.artifact import canonical_json, read_json
+from dftiny.errors import DftError
+
+
+@dataclass(frozen=True)
+class RegionNeed:
+    """Bytes of a memory region of the target (by name), aligned."""
+
+    name: str
+    bytes: int
+    align: int
+
+
+@dataclass(frozen=True)
+class FirmwareNeeds:
+    """A model as the firmware's build sees it. `digest` is the bundle's, 32 bytes."""
+
+    input_bytes: int
+    output_bytes: int
+    regions: tuple[RegionNeed, ...]
+    ops: int
+    digest: bytes
+
+
+def needs_of_bundle(folder: Path) -> FirmwareNeeds:
+    """The needs in `folder`/bundle.json. DftError when it is missing or lacks a field."""
+    path = folder / "bundle.json"
+    value = read_json(path, "bundle")
+    try:
+        return FirmwareNeeds(
+            input_bytes=math.prod(value["input"]["shape"]),
+            output_bytes=math.prod(value["output"]["shape"]),
+            regions=tuple(RegionNeed(r["name"], int(r["bytes"]), int(r["align"])) for r in value["regions"]),
+            ops=len(value["ops"]),
+            digest=hashlib.sha256(canonical_json(value)).digest(),
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise DftError(f"{path} is not a dftiny bundle (missing or wrong: {e})", "run dftiny export") from e
+
+
+def echo_needs(bundle: Path | None, target: Mapping[str, Any]) -> FirmwareNeeds:
+    """Needs of the echo engine: the bundle's input and output, or a 128² RGB tile and two classes without one.
+
+    The output lies over the input, in the target's first arena region.
+    """
+    arena = next(r for r in target["region"] if r.get("arena"))
+    base = needs_of_bundle(bundle) if bundle is not None else None
+    input_bytes = base.input_bytes if base else 128 * 128 * 3
+    output_bytes = base.output_bytes if base else 2
+    digest = base.digest if base else hashlib.sha256(b"dftiny echo").digest()
+    region = RegionNeed(arena["name"], max(input_bytes, output_bytes), int(arena.get("align", 8)))
+    return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest)

@@ -1,0 +1,85 @@
+"""regions.c and dft_board_config.h: the memory lent to the engine, and the board's facts, as C text.
+
+Arenas are as large as the bundle needs and no larger, so that the map file shows exactly what `budget` promised.
+Called by codegen/firmware.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dftiny.codegen.guard import banner
+from dftiny.codegen.needs import FirmwareNeeds, RegionNeed
+from dftiny.errors import CheckFailed, DftError
+
+
+def arena_section(region: str) -> str:
+    """The input section of a region's arena. The prefix makes gcc mark it as taking no room in the file."""
+    return f".bss.dft_{region}"
+
+
+def regions_c(needs: FirmwareNeeds, target: Mapping[str, Any]) -> str:
+    """Text of regions.c. CheckFailed when a region is larger than the target's, DftError when it has none."""
+    for need in needs.regions:
+        _check(need, target)
+    lines = [
+        banner("memory lent to the engine, from target and bundle"),
+        '#include "dft/memory.h"',
+        "",
+    ]
+    for need in needs.regions:
+        attributes = f'__attribute__((aligned({need.align}), section("{arena_section(need.name)}")))'
+        lines.append(f"static uint8_t arena_{need.name}[{need.bytes}] {attributes};")
+    lines += ["", "const dft_region dft_regions[] = {"]
+    lines += [f'    {{"{n.name}", arena_{n.name}, {n.bytes}u}},' for n in needs.regions]
+    lines += ["};", f"const uint32_t dft_regions_n = {len(needs.regions)}u;", ""]
+    # C has no empty arrays: an engine without timed operators still gets one entry.
+    lines += [f"uint32_t dft_op_ticks[{max(needs.ops, 1)}];", f"const uint32_t dft_op_ticks_n = {needs.ops}u;", ""]
+    return "\n".join(lines)
+
+
+def _check(need: RegionNeed, target: Mapping[str, Any]) -> None:
+    found = [r for r in target["region"] if r["name"] == need.name and r["kind"] == "ram"]
+    if not found:
+        raise DftError(f"the bundle wants memory region {need.name!r}, which {target['name']} does not have")
+    room = int(found[0]["bytes"]) - int(found[0].get("stack_bytes", 0))
+    if need.bytes > room:
+        raise CheckFailed(
+            f"the bundle needs {need.bytes} bytes of {need.name}, {target['name']} has {room}",
+            "dftiny budget shows which operator takes them",
+        )
+
+
+def board_config_h(board: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    """Text of dft_board_config.h: name, baud and memory map, from spec/boards and spec/targets."""
+    lines = [
+        banner("facts of the board and its chip, from spec/boards and spec/targets"),
+        "#ifndef DFT_BOARD_CONFIG_H",
+        "#define DFT_BOARD_CONFIG_H",
+        "",
+        f'#define DFT_BOARD_NAME "{board["name"]}"',
+    ]
+    lines += [f"#define DFT_BOARD_{k.upper()} {int(board[k])}u" for k in ("baud", "hse_hz", "cpu_hz", "timer_hz") if k in board]
+    for region in target["region"]:
+        name = region["name"].upper()
+        lines.append(f"#define DFT_{name}_ORIGIN 0x{int(region['origin']):08X}u")
+        lines.append(f"#define DFT_{name}_BYTES {int(region['bytes'])}u")
+    return "\n".join([*lines, "", "#endif", ""])
+
+
+def echo_config_h(needs: FirmwareNeeds) -> str:
+    """Text of dft_echo_config.h: what the echo engine imitates."""
+    digest = ", ".join(f"0x{b:02X}" for b in needs.digest)
+    region = needs.regions[0]
+    return "\n".join(
+        [
+            banner("sizes that the echo engine imitates, from the bundle"),
+            f"#define DFT_ECHO_INPUT_BYTES {needs.input_bytes}u",
+            f"#define DFT_ECHO_OUTPUT_BYTES {needs.output_bytes}u",
+            f'#define DFT_ECHO_REGION "{region.name}"',
+            f"#define DFT_ECHO_ALIGN {region.align}u",
+            f"#define DFT_ECHO_DIGEST {{{digest}}}",
+            "",
+        ]
+    )
