@@ -67,4 +67,4 @@ class PhiNetTile(nn.Module):
 def phinet_demo(tile: int) -> nn.Module:
     """PhiNet for 128 px tiles with a high-pass front end: trains in about a minute on one CPU thread."""
     del tile  # fully convolutional up to the pooling
-    return PhiNetTile(alpha=0.66, beta=0.75, t_zero=5, num_layers=4, patch=8, down=(2, 4), head=32)
+    return PhiNetTile(alpha=0.66, beta=0.75, t_zero=4.5, num_layers=4, patch=8, down=(2, 4), head=32)
