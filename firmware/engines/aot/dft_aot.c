@@ -1,0 +1,74 @@
+/* The common part of ahead-of-time engines: see dft_aot.h. Everything is refused at open, nothing at invoke. */
+#include "dft_aot.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static struct {
+    const dft_aot_model *model; /* NULL until open succeeded */
+    int8_t *base[DFT_AOT_REGIONS_MAX];
+    dft_op_hook hook;
+} aot;
+
+static uint8_t *find(const dft_region_need *need, const dft_region *regions, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const dft_region *r = &regions[i];
+        if (strcmp(r->name, need->name) == 0) {
+            return r->bytes >= need->bytes && (uintptr_t)r->base % need->align == 0 ? r->base : NULL;
+        }
+    }
+    return NULL;
+}
+
+dft_status dft_aot_open(const dft_aot_model *model, const dft_region *regions, uint32_t n, dft_tensor *in,
+                        dft_tensor *out)
+{
+    aot.model = NULL;
+    if (model->needs_n > DFT_AOT_REGIONS_MAX) {
+        return DFT_ERR_REGION;
+    }
+    for (uint32_t i = 0; i < model->needs_n; i++) {
+        uint8_t *base = find(&model->needs[i], regions, n);
+        if (base == NULL) {
+            return DFT_ERR_REGION;
+        }
+        aot.base[i] = (int8_t *)base;
+    }
+    in->data = aot.base[model->in.region] + model->in.offset;
+    in->bytes = model->in.bytes;
+    out->data = aot.base[model->out.region] + model->out.offset;
+    out->bytes = model->out.bytes;
+    aot.model = model;
+    return DFT_OK;
+}
+
+dft_status dft_aot_invoke(void)
+{
+    if (aot.model == NULL) {
+        return DFT_ERR_STATE;
+    }
+    aot.model->run(aot.base);
+    return DFT_OK;
+}
+
+uint32_t dft_aot_memory_used(void)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; aot.model != NULL && i < aot.model->needs_n; i++) {
+        bytes += aot.model->needs[i].bytes;
+    }
+    return bytes;
+}
+
+void dft_aot_set_hook(dft_op_hook hook)
+{
+    aot.hook = hook;
+}
+
+void dft_aot_done(uint32_t op)
+{
+    if (aot.hook != NULL) {
+        aot.hook(op);
+    }
+}

@@ -1,0 +1,33 @@
+/* The fixed-point arithmetic of TFLite's reference kernels, written for few instructions. Private to kernels/.
+ * Source: gemmlowp's SaturatingRoundingDoublingHighMul and RoundingDivideByPOT, as TFLM applies them one after
+ * the other in MultiplyByQuantizedMultiplier. */
+#ifndef DFT_REQUANT_H
+#define DFT_REQUANT_H
+
+#include <stdint.h>
+
+/* x / 2^right, halves away from zero. */
+static inline int32_t dft_round_shift(int32_t x, uint32_t right)
+{
+    int32_t half = (int32_t)((1u << right) >> 1);
+    /* For negative x a half goes down: one less before the shift; nothing to round where right is 0. */
+    int32_t down = (int32_t)((uint32_t)x & (0u - right)) >> 31;
+    return (x + half + down) >> right;
+}
+
+/* round(x * 2^left * mult / 2^31) >> right, both rounded. |x| * 2^left < 2^30 is proved when code is generated,
+ * so the doubling can be part of the shift and nothing saturates. */
+static inline int32_t dft_requant(int32_t x, int32_t mult, uint32_t left1, uint32_t right)
+{
+    int32_t doubled = (int32_t)((uint32_t)x << left1);
+    int32_t high = (int32_t)(((int64_t)doubled * mult + INT64_C(0x80000000)) >> 32);
+    return dft_round_shift(high, right);
+}
+
+static inline int8_t dft_clamp(int32_t v, int32_t low, int32_t high)
+{
+    v = v < low ? low : v;
+    return (int8_t)(v > high ? high : v);
+}
+
+#endif

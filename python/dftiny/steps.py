@@ -1,0 +1,110 @@
+"""A graph as the engine executes it: exact rewrites done, only operators that move bytes left.
+
+- RESHAPE, SQUEEZE, EXPAND_DIMS and a QUANTIZE that changes nothing become views: two names of one buffer.
+- PAD in front of convolutions without padding of their own goes into their window: a padded position holds
+  the zero point and contributes nothing, so the result is the same to the bit and the padded copy is gone.
+Used by the planner, the budget and the C generator, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, PadOptions
+
+VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+NO_PAD = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator to run. `reads` are the buffers (tensor indices after `views`) of its activation inputs,
+    without constants; `writes` the buffer of its output; `pad` (top, bottom, left, right) was a PAD before it."""
+
+    op: Op
+    reads: tuple[int, ...]
+    writes: int
+    pad: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """`views` maps every activation tensor that exists at run time to the tensor whose buffer it shares."""
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    views: dict[int, int]
+
+
+def steps(graph: Graph) -> Steps:
+    """The steps of `graph`, in execution order."""
+    folded = _foldable_pads(graph)
+    views: dict[int, int] = {graph.inputs[0]: graph.inputs[0]}
+    out: list[Step] = []
+    for op in graph.ops:
+        target = op.outputs[0]
+        if target in folded:
+            continue
+        reads, pad = _reads(graph, op, folded)
+        if _is_view(graph, op):
+            views[target] = views[reads[0]]
+            continue
+        views[target] = target
+        out.append(Step(op, tuple(views[t] for t in reads), target, pad))
+    return Steps(graph, tuple(out), views)
+
+
+def _reads(graph: Graph, op: Op, folded: dict[int, Op]) -> tuple[list[int], tuple[int, int, int, int]]:
+    """Activation tensors that `op` reads, looking through a folded PAD, and that PAD's amounts."""
+    reads, pad = [], NO_PAD
+    for t in op.inputs:
+        if t < 0 or graph.tensors[t].data is not None:
+            continue
+        if t in folded:
+            amounts = cast(PadOptions, folded[t].options)
+            pad = (amounts.before[1], amounts.after[1], amounts.before[2], amounts.after[2])
+        reads.append(folded[t].inputs[0] if t in folded else t)
+    return reads, pad
+
+
+def _is_view(graph: Graph, op: Op) -> bool:
+    if op.kind in VIEWS:
+        return True
+    if op.kind != "QUANTIZE":
+        return False
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    return x.quant is not None and x.quant.same(y.quant)
+
+
+def _foldable_pads(graph: Graph) -> dict[int, Op]:
+    """Output tensor → PAD operator, for every PAD that all its readers can take into their window."""
+    readers: dict[int, list[Op]] = {}
+    for op in graph.ops:
+        for t in op.inputs:
+            readers.setdefault(t, []).append(op)
+    found: dict[int, Op] = {}
+    for op in graph.ops:
+        target = op.outputs[0]
+        if (
+            op.kind == "PAD"
+            and target not in graph.outputs
+            and _spatial_only(op)
+            and op.inputs[0] not in found
+            and readers.get(target)
+            and all(_takes_pad(r, target) for r in readers[target])
+        ):
+            found[target] = op
+    return found
+
+
+def _spatial_only(op: Op) -> bool:
+    amounts = cast(PadOptions, op.options)
+    return len(amounts.before) == 4 and not any(amounts.before[d] or amounts.after[d] for d in (0, 3))
+
+
+def _takes_pad(op: Op, tensor: int) -> bool:
+    if op.kind not in _WINDOWED or op.inputs[0] != tensor or tensor in op.inputs[1:]:
+        return False
+    return cast("ConvOptions | DepthwiseOptions", op.options).padding == "VALID"

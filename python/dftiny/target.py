@@ -1,0 +1,140 @@
+"""A target (chip): its memory regions and limits, read from spec/targets/*.toml into frozen dataclasses.
+
+The same file feeds the budget, the linker script and regions.c, so "fits" and "links" cannot disagree.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dftiny import spec
+from dftiny.errors import DftError
+
+_KINDS = ("flash", "ram")
+
+
+@dataclass(frozen=True)
+class Region:
+    """One piece of memory. `stack_bytes` is reserved at its bottom; `arena` regions hold activations."""
+
+    name: str
+    kind: str
+    origin: int
+    bytes: int
+    align: int
+    arena: bool
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chip. `flash_total_bytes` and `ram_total_bytes` are the two sizes on the first page of its data sheet;
+    `max_macs` is the default limit of one inference."""
+
+    name: str
+    title: str
+    core: str
+    fpu: str
+    source: str
+    max_macs: int
+    flash_total_bytes: int
+    ram_total_bytes: int
+    regions: tuple[Region, ...]
+
+    def region(self, name: str) -> Region:
+        """The region called `name`. Raises KeyError when there is none."""
+        for region in self.regions:
+            if region.name == name:
+                return region
+        raise KeyError(name)
+
+    @property
+    def flash(self) -> Region:
+        """The one flash region."""
+        return next(r for r in self.regions if r.kind == "flash")
+
+    @property
+    def arena_regions(self) -> tuple[Region, ...]:
+        """Regions that may hold activations, in the order in which they are filled."""
+        return tuple(r for r in self.regions if r.arena)
+
+    @property
+    def statics_region(self) -> Region:
+        """Where stack, statics and link buffers live: the region with a stack."""
+        return next(r for r in self.regions if r.stack_bytes)
+
+
+def load_target(name: str) -> Target:
+    """The target called `name`, or the .toml file at that path. Raises DftError naming what is wrong."""
+    value = spec.target(name)
+    try:
+        target = _target(value)
+    except KeyError as e:
+        raise DftError(
+            f"target {name} lacks the field {e}", "compare it with spec/targets/stm32h743.toml"
+        ) from e
+    except (TypeError, ValueError) as e:
+        raise DftError(
+            f"target {name} is malformed: {e}", "compare it with spec/targets/stm32h743.toml"
+        ) from e
+    _check(target, name)
+    return target
+
+
+def all_targets() -> tuple[Target, ...]:
+    """Every target that is shipped, by name."""
+    return tuple(load_target(n) for n in spec.names("targets"))
+
+
+def _target(value: Mapping[str, Any]) -> Target:
+    return Target(
+        name=str(value["name"]),
+        title=str(value["title"]),
+        core=str(value["core"]),
+        fpu=str(value["fpu"]),
+        source=str(value["source"]),
+        max_macs=int(value["max_macs"]),
+        flash_total_bytes=int(value["flash_total_bytes"]),
+        ram_total_bytes=int(value["ram_total_bytes"]),
+        regions=tuple(_region(r) for r in value["region"]),
+    )
+
+
+def _region(value: Mapping[str, Any]) -> Region:
+    return Region(
+        name=str(value["name"]),
+        kind=str(value["kind"]),
+        origin=int(value["origin"]),
+        bytes=int(value["bytes"]),
+        align=int(value.get("align", 16)),
+        arena=bool(value.get("arena", False)),
+        stack_bytes=int(value.get("stack_bytes", 0)),
+    )
+
+
+def _check(target: Target, name: str) -> None:
+    """Refuse what the planner or the linker would trip over."""
+    problems = []
+    names = [r.name for r in target.regions]
+    if len(set(names)) != len(names):
+        problems.append("two regions share a name")
+    if sum(r.kind == "flash" for r in target.regions) != 1:
+        problems.append("there must be one flash region")
+    if sum(r.stack_bytes > 0 for r in target.regions) != 1:
+        problems.append("one region must reserve the stack")
+    if not target.arena_regions:
+        problems.append("no region has arena = true")
+    for r in target.regions:
+        if r.kind not in _KINDS or r.bytes <= 0 or r.origin < 0 or not 0 <= r.stack_bytes <= r.bytes:
+            problems.append(f"region {r.name} makes no sense")
+        if r.align < 16 or r.align & (r.align - 1):
+            problems.append(f"region {r.name} is aligned to {r.align}, not to a power of two from 16 on")
+    by_origin = sorted(target.regions, key=lambda r: r.origin)
+    for low, high in itertools.pairwise(by_origin):
+        if low.origin + low.bytes > high.origin:
+            problems.append(f"regions {low.name} and {high.name} overlap")
+    if problems:
+        raise DftError(f"target {name} cannot be used: {'; '.join(problems)}", "correct its .toml file")
