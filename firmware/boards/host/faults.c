@@ -58,6 +58,10 @@ static bool parse_probability(const char *text, double *value) {
     return end != text && *end == '\0' && *value >= 0.0 && *value <= 1.0;
 }
 
+static bool parse_drop(const char *text, host_faults *faults) { return parse_probability(text, &faults->drop); }
+
+static bool parse_flip(const char *text, host_faults *faults) { return parse_probability(text, &faults->flip); }
+
 static bool parse_stall(const char *text, host_faults *faults) {
     char *end = NULL;
     faults->stall_ms = strtol(text, &end, 10);
@@ -91,27 +95,31 @@ static bool parse_seed(const char *text, host_faults *faults) {
     return end != text && *end == '\0';
 }
 
+static bool parse_value(host_faults *faults, const char *flag, size_t n, const char *value) {
+    static const struct {
+        const char *name;
+        bool (*parse)(const char *value, host_faults *faults);
+    } flags[] = {
+        {"--seed", parse_seed}, {"--drop", parse_drop},         {"--flip", parse_flip},
+        {"--stall", parse_stall}, {"--reset-at", parse_resets},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
+        if (strlen(flags[i].name) == n && memcmp(flags[i].name, flag, n) == 0) {
+            return flags[i].parse(value, faults);
+        }
+    }
+    return false;
+}
+
 int host_faults_parse(host_faults *faults, int argc, char **argv, int at) {
     const char *flag = argv[at];
     if (strcmp(flag, "--verbose") == 0) {
         faults->verbose = true;
         return 1;
     }
-    if (at + 1 >= argc) {
-        return 0;
+    const char *equals = strchr(flag, '=');
+    if (equals != NULL) {
+        return parse_value(faults, flag, (size_t)(equals - flag), equals + 1) ? 1 : 0;
     }
-    const char *value = argv[at + 1];
-    bool ok = false;
-    if (strcmp(flag, "--seed") == 0) {
-        ok = parse_seed(value, faults);
-    } else if (strcmp(flag, "--drop") == 0) {
-        ok = parse_probability(value, &faults->drop);
-    } else if (strcmp(flag, "--flip") == 0) {
-        ok = parse_probability(value, &faults->flip);
-    } else if (strcmp(flag, "--stall") == 0) {
-        ok = parse_stall(value, faults);
-    } else if (strcmp(flag, "--reset-at") == 0) {
-        ok = parse_resets(value, faults);
-    }
-    return ok ? 2 : 0;
+    return at + 1 < argc && parse_value(faults, flag, strlen(flag), argv[at + 1]) ? 2 : 0;
 }

@@ -24,7 +24,7 @@ typedef struct host_dice {
     uint64_t state;
 } host_dice;
 
-/* Reads one `--flag` and its value; returns how many arguments it took, 0 for a flag or value it does not know. */
+/* Reads one `--flag value` or `--flag=value`; returns how many arguments it took, 0 for a flag or value it does not know. */
 int host_faults_parse(host_faults *faults, int argc, char **argv, int at);
 
 host_dice host_dice_seeded(uint64_t seed);

@@ -1,0 +1,1 @@
+set(DFT_BOARD_SOURCES host.c faults.c)

@@ -1,0 +1,28 @@
+# dft_generate(BOARD b ENGINE e BUNDLE dir OUT dir): protocol header, board facts, regions and linker script,
+# written by dftiny's Python from spec/ when CMake configures. Done again when a spec file changes.
+function(dft_generate)
+  cmake_parse_arguments(ARG "" "BOARD;ENGINE;BUNDLE;OUT" "" ${ARGN})
+  if(DFT_PYTHON)
+    set(python "${DFT_PYTHON}")
+  else()
+    find_package(Python3 REQUIRED COMPONENTS Interpreter)
+    set(python "${Python3_EXECUTABLE}")
+  endif()
+  set(arguments --board "${ARG_BOARD}" --engine "${ARG_ENGINE}" --out "${ARG_OUT}")
+  if(ARG_BUNDLE)
+    list(APPEND arguments --bundle "${ARG_BUNDLE}")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${ARG_BUNDLE}/bundle.json")
+  endif()
+  set(checkout "${CMAKE_CURRENT_SOURCE_DIR}/python")
+  if(EXISTS "${checkout}/dftiny")
+    file(GLOB_RECURSE inputs CONFIGURE_DEPENDS "${checkout}/dftiny/spec/*.toml" "${checkout}/dftiny/codegen/*.py")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${inputs})
+    set(environment "PYTHONPATH=${checkout}")
+  endif()
+  execute_process(
+    COMMAND "${CMAKE_COMMAND}" -E env ${environment} "${python}" -m dftiny.codegen.firmware ${arguments}
+    RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "dftiny could not generate the firmware's files (see above)")
+  endif()
+endfunction()
