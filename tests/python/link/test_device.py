@@ -1,0 +1,167 @@
+"""What the host does with answers that no sound firmware gives: sentences, not tracebacks, and no endless waits."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from fake_board import DIGEST, FakeBoard, Reply, connected
+
+from dftiny import spec
+from dftiny.errors import CheckFailed, DftError
+from dftiny.link import messages
+from dftiny.link.device import Device, Hello, LinkCount, Stats
+from dftiny.link.transport import LinkLost
+
+TILE = bytes(range(100))
+
+
+def test_typed_replies_have_the_fields_of_the_protocol() -> None:
+    for cls, name in ((Hello, "hello_reply"), (Stats, "stats_reply")):
+        assert [f.name for f in dataclasses.fields(cls)] == [n for n, _ in messages.layout(name).fixed]
+
+
+def test_one_inference() -> None:
+    with connected(FakeBoard()) as link:
+        device = Device(link)
+        hello = device.identify(DIGEST)
+        result = device.infer(TILE)
+        assert device.op_ticks() is None
+    assert (hello.engine, hello.input_bytes) == ("fake", 100)
+    assert (result.output.tolist(), result.output.dtype, result.ticks) == ([0], np.int8, 5)
+    assert (device.count.retries, device.count.resets, device.count.input_bytes) == (0, 0, 100)
+    assert device.count.frames_sent == device.count.frames_received == 4
+
+
+def test_trace_shows_every_frame() -> None:
+    lines: list[str] = []
+    with connected(FakeBoard()) as link:
+        Device(link, trace=lines.append).identify(DIGEST)
+    assert len(lines) == 2
+    assert "→   1 hello" in lines[0]
+    assert "engine=fake" in lines[1]
+
+
+def test_another_model_is_refused_in_one_sentence() -> None:
+    with connected(FakeBoard()) as link, pytest.raises(DftError, match="runs another model") as e:
+        Device(link).identify(bytes(32), hint="run this command")
+    assert e.value.exit_code == 2
+    assert "digest 000102030405…, expected 000000000000…" in e.value.cause
+    assert e.value.hint == "run this command"
+
+
+def test_another_protocol_is_refused() -> None:
+    board = FakeBoard()
+    fields = {**board.on_hello(messages.Message("hello", {}))[1], "protocol_digest": bytes(8)}
+    board.override = lambda _: ("hello_reply", fields)
+    with connected(board) as link, pytest.raises(DftError, match="another version of the protocol") as e:
+        Device(link).identify(DIGEST)
+    assert spec.protocol_digest().hex() in e.value.cause
+
+
+def test_something_else_on_the_port() -> None:
+    board = FakeBoard(lambda _: b"login: ")
+    with connected(board) as link, pytest.raises(DftError, match="is not a dftiny board") as e:
+        Device(link, hello_s=0.5).identify(DIGEST)
+    assert e.value.exit_code == 2
+
+
+def test_nothing_on_the_port() -> None:
+    with (
+        connected(FakeBoard(lambda _: None)) as link,
+        pytest.raises(DftError, match="nothing on fake answered") as e,
+    ):
+        Device(link, hello_s=0.3).identify(DIGEST)
+    assert e.value.exit_code == 2
+
+
+def test_a_board_that_falls_silent_is_lost() -> None:
+    board = FakeBoard()
+    with connected(board) as link:
+        device = Device(link, silence_s=0.5)
+        device.identify(DIGEST)
+        board.override = lambda m: None if m.name == "input" else "usual"
+        with pytest.raises(LinkLost, match="stopped answering") as e:
+            device.infer(TILE)
+    assert e.value.exit_code == 1
+    assert device.count.retries >= 1
+
+
+def test_a_board_whose_output_is_short_is_refused() -> None:
+    def short(m: messages.Message) -> Reply | str:
+        if m.name != "run":
+            return "usual"
+        return "run_reply", {"run_id": m["run_id"], "status": 0, "ticks": 0, "output": b""}
+
+    with connected(FakeBoard(short)) as link:
+        device = Device(link)
+        device.identify(DIGEST)
+        with pytest.raises(CheckFailed, match="0 output bytes instead of 1"):
+            device.infer(TILE)
+
+
+def test_a_board_that_cannot_run_is_a_failed_check() -> None:
+    def fails(m: messages.Message) -> Reply | str:
+        if m.name != "run":
+            return "usual"
+        status = messages.status_code("engine_failed")
+        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, "output": b""}
+
+    with connected(FakeBoard(fails)) as link, pytest.raises(CheckFailed, match="engine_failed"):
+        Device(link).infer(TILE)
+
+
+def test_a_board_that_always_forgets_is_lost_in_the_end() -> None:
+    def forgets(m: messages.Message) -> Reply | str:
+        if m.name != "run":
+            return "usual"
+        status = messages.status_code("no_input")
+        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, "output": b""}
+
+    with connected(FakeBoard(forgets)) as link, pytest.raises(LinkLost, match="keep resetting"):
+        Device(link).infer(TILE)
+
+
+def test_a_board_swapped_in_mid_run_is_noticed() -> None:
+    board = FakeBoard()
+    swapped = {**board.on_hello(messages.Message("hello", {}))[1], "bundle_digest": bytes(32)}
+
+    def swap(m: messages.Message) -> Reply | str:
+        if m.name == "run":
+            return "run_reply", {
+                "run_id": m["run_id"],
+                "status": messages.status_code("no_input"),
+                "ticks": 0,
+                "output": b"",
+            }
+        return ("hello_reply", swapped) if m.name == "hello" and board.boot_id == 2 else "usual"
+
+    board.override = swap
+    with connected(board) as link:
+        device = Device(link)
+        device.identify(DIGEST)
+        board.boot_id = 2
+        with pytest.raises(CheckFailed, match="came back with another model"):
+            device.infer(TILE)
+
+
+def test_late_replies_are_not_taken_for_new_ones() -> None:
+    """Each answer comes one question late as well: the doubled one must be dropped by its seq."""
+    board = FakeBoard()
+    last: list[bytes] = [b""]
+    from dftiny.link import frame
+
+    def doubled(m: messages.Message) -> bytes:
+        name, fields = getattr(board, f"on_{m.name}")(m)
+        now = frame.encode(messages.encode(name, board.seq, **fields))
+        before, last[0] = last[0], now
+        return before + now
+
+    board.override = doubled
+    with connected(board) as link:
+        device = Device(link)
+        outputs = [int(device.infer(bytes([i]) + TILE[1:]).output[0]) for i in range(100)]
+    assert outputs == list(range(100))
+    assert isinstance(device.count, LinkCount)
+    assert device.count.retries == 0
