@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from dftiny import spec
 from dftiny.artifact import atomic_write
@@ -19,9 +18,10 @@ from dftiny.codegen.needs import FirmwareNeeds, echo_needs, needs_of_bundle
 from dftiny.codegen.protocol_h import shipped_protocol_h
 from dftiny.codegen.regions_c import board_config_h, echo_config_h, regions_c
 from dftiny.errors import DftError
+from dftiny.target import Target, load_target
 
 
-def firmware_needs(bundle: Path | None, engine: str, target: Mapping[str, Any]) -> FirmwareNeeds:
+def firmware_needs(bundle: Path | None, engine: str, target: Target) -> FirmwareNeeds:
     """What the build must provide for `engine`. Only the echo engine can do without a bundle."""
     if engine == "echo":
         return echo_needs(bundle, target)
@@ -33,7 +33,7 @@ def firmware_needs(bundle: Path | None, engine: str, target: Mapping[str, Any]) 
 def firmware_files(bundle: Path | None, board: str, engine: str) -> dict[str, str]:
     """Name → text of every generated file for this board, engine and bundle."""
     board_facts = spec.board(board)
-    target = spec.target(board_facts["target"])
+    target = load_target(board_facts["target"])
     needs = firmware_needs(bundle, engine, target)
     files = {
         "dft_protocol.h": shipped_protocol_h(),
@@ -64,7 +64,9 @@ def generate(bundle: Path | None, board: str, engine: str, out: Path) -> list[Pa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m dftiny.codegen.firmware --board B --engine E [--bundle DIR] --out DIR`; exit code as dftiny's."""
-    parser = argparse.ArgumentParser(description="Generate the headers, regions and linker script of a build.")
+    parser = argparse.ArgumentParser(
+        description="Generate the headers, regions and linker script of a build."
+    )
     parser.add_argument("--board", required=True)
     parser.add_argument("--engine", required=True, choices=["aot", "echo"])
     parser.add_argument("--bundle", type=Path)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dftiny.artifact import canonical_json, read_json
 from dftiny.errors import DftError
+from dftiny.target import Target
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,15 @@ def needs_of_bundle(folder: Path) -> FirmwareNeeds:
         raise DftError(f"{path} is not a dftiny bundle (missing or wrong: {e})", "run dftiny export") from e
 
 
-def echo_needs(bundle: Path | None, target: Mapping[str, Any]) -> FirmwareNeeds:
+def echo_needs(bundle: Path | None, target: Target) -> FirmwareNeeds:
     """Needs of the echo engine: the bundle's input and output, or a 128² RGB tile and two classes without one.
 
     The output lies over the input, in the target's first arena region.
     """
-    arena = next(r for r in target["region"] if r.get("arena"))
+    arena = target.arena_regions[0]
     base = needs_of_bundle(bundle) if bundle is not None else None
     input_bytes = base.input_bytes if base else 128 * 128 * 3
     output_bytes = base.output_bytes if base else 2
     digest = base.digest if base else hashlib.sha256(b"dftiny echo").digest()
-    region = RegionNeed(arena["name"], max(input_bytes, output_bytes), int(arena.get("align", 8)))
+    region = RegionNeed(arena.name, max(input_bytes, output_bytes), arena.align)
     return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest)

@@ -55,7 +55,9 @@ def _message(message: Mapping[str, Any]) -> Iterator[str]:
     at = 0
     for position, (field, kind) in enumerate(message["fields"], start=1):
         if kind not in FIELD_BYTES or (kind == "rest" and position != len(message["fields"])):
-            raise DftError(f"protocol.toml: message {message['name']} has a field {field} of type {kind!r} there")
+            raise DftError(
+                f"protocol.toml: message {message['name']} has a field {field} of type {kind!r} there"
+            )
         yield f"#define DFT_{name}_{field.upper()}_AT {at}u"
         at += FIELD_BYTES[kind]
     yield f"#define DFT_{name}_BYTES {at}u"

@@ -12,6 +12,7 @@ from typing import Any
 from dftiny.codegen.guard import banner
 from dftiny.codegen.needs import FirmwareNeeds, RegionNeed
 from dftiny.errors import CheckFailed, DftError
+from dftiny.target import Target
 
 
 def arena_section(region: str) -> str:
@@ -19,7 +20,7 @@ def arena_section(region: str) -> str:
     return f".bss.dft_{region}"
 
 
-def regions_c(needs: FirmwareNeeds, target: Mapping[str, Any]) -> str:
+def regions_c(needs: FirmwareNeeds, target: Target) -> str:
     """Text of regions.c. CheckFailed when a region is larger than the target's, DftError when it has none."""
     for need in needs.regions:
         _check(need, target)
@@ -35,23 +36,27 @@ def regions_c(needs: FirmwareNeeds, target: Mapping[str, Any]) -> str:
     lines += [f'    {{"{n.name}", arena_{n.name}, {n.bytes}u}},' for n in needs.regions]
     lines += ["};", f"const uint32_t dft_regions_n = {len(needs.regions)}u;", ""]
     # C has no empty arrays: an engine without timed operators still gets one entry.
-    lines += [f"uint32_t dft_op_ticks[{max(needs.ops, 1)}];", f"const uint32_t dft_op_ticks_n = {needs.ops}u;", ""]
+    lines += [
+        f"uint32_t dft_op_ticks[{max(needs.ops, 1)}];",
+        f"const uint32_t dft_op_ticks_n = {needs.ops}u;",
+        "",
+    ]
     return "\n".join(lines)
 
 
-def _check(need: RegionNeed, target: Mapping[str, Any]) -> None:
-    found = [r for r in target["region"] if r["name"] == need.name and r["kind"] == "ram"]
+def _check(need: RegionNeed, target: Target) -> None:
+    found = [r for r in target.regions if r.name == need.name and r.kind == "ram"]
     if not found:
-        raise DftError(f"the bundle wants memory region {need.name!r}, which {target['name']} does not have")
-    room = int(found[0]["bytes"]) - int(found[0].get("stack_bytes", 0))
+        raise DftError(f"the bundle wants memory region {need.name!r}, which {target.name} does not have")
+    room = found[0].bytes - found[0].stack_bytes
     if need.bytes > room:
         raise CheckFailed(
-            f"the bundle needs {need.bytes} bytes of {need.name}, {target['name']} has {room}",
+            f"the bundle needs {need.bytes} bytes of {need.name}, {target.name} has {room}",
             "dftiny budget shows which operator takes them",
         )
 
 
-def board_config_h(board: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+def board_config_h(board: Mapping[str, Any], target: Target) -> str:
     """Text of dft_board_config.h: name, baud and memory map, from spec/boards and spec/targets."""
     lines = [
         banner("facts of the board and its chip, from spec/boards and spec/targets"),
@@ -60,11 +65,12 @@ def board_config_h(board: Mapping[str, Any], target: Mapping[str, Any]) -> str:
         "",
         f'#define DFT_BOARD_NAME "{board["name"]}"',
     ]
-    lines += [f"#define DFT_BOARD_{k.upper()} {int(board[k])}u" for k in ("baud", "hse_hz", "cpu_hz", "timer_hz") if k in board]
-    for region in target["region"]:
-        name = region["name"].upper()
-        lines.append(f"#define DFT_{name}_ORIGIN 0x{int(region['origin']):08X}u")
-        lines.append(f"#define DFT_{name}_BYTES {int(region['bytes'])}u")
+    numbers = ("baud", "hse_hz", "timer_hz")
+    lines += [f"#define DFT_BOARD_{key.upper()} {int(board[key])}u" for key in numbers if key in board]
+    for region in target.regions:
+        name = region.name.upper()
+        lines.append(f"#define DFT_{name}_ORIGIN 0x{region.origin:08X}u")
+        lines.append(f"#define DFT_{name}_BYTES {region.bytes}u")
     return "\n".join([*lines, "", "#endif", ""])
 
 

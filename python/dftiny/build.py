@@ -1,0 +1,202 @@
+"""`dftiny build`: bundle + board → firmware.elf .bin .hex .map, generated files, sizes, manifest.
+
+Generates, runs CMake and Ninja on the firmware tree in a temporary folder, and keeps what is worth keeping.
+Equal inputs give equal bytes: no path, user or time reaches an ELF. Called by cli.py and tools/demo.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dftiny import elf, spec
+from dftiny.artifact import Manifest, new_folder, read_manifest, tool_versions, write_json, write_manifest
+from dftiny.codegen.firmware import generate
+from dftiny.errors import CheckFailed, DftError
+from dftiny.target import load_target
+
+BUILD_S = 900.0  # a generous end for a compiler that hangs
+
+# What each toolchain runs, and the Debian package that brings it.
+_TOOLS: Mapping[str, Mapping[str, str]] = {
+    "native": {"cmake": "cmake", "ninja": "ninja-build", "cc": "gcc"},
+    "arm-none-eabi": {
+        "cmake": "cmake",
+        "ninja": "ninja-build",
+        "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+        "arm-none-eabi-objcopy": "binutils-arm-none-eabi",
+    },
+}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One build: sources and generated files copied or written under `folder`, so that no path leaks out."""
+
+    folder: Path
+    board: str
+    engine: str
+    toolchain: str
+    has_bundle: bool
+    sanitize: bool
+    jobs: int
+    debug: bool
+
+
+def build(
+    bundle: Path | None,
+    board: str,
+    out: Path,
+    *,
+    engine: str = "aot",
+    sanitize: bool = False,
+    jobs: int = 2,
+    debug: bool = False,
+) -> Manifest:
+    """Build the firmware of `board` with `engine` into the stage folder `out`; prints what it used.
+
+    `bundle` may be None for the echo engine only. Raises DftError for wrong use and a missing toolchain,
+    CheckFailed when something does not fit its region or does not compile.
+    """
+    facts = spec.board(board)
+    name = str(facts["name"])
+    toolchain = str(facts["toolchain"])
+    if not (spec.firmware_dir() / "boards" / name).is_dir():
+        raise DftError(f"there is no firmware for board {name!r}", "see firmware/boards for how to write one")
+    if sanitize and toolchain != "native":
+        raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
+    parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
+    _require_tools(toolchain)
+    with tempfile.TemporaryDirectory(prefix="dftiny-build-") as temporary, new_folder(out) as made:
+        job = _Job(
+            Path(temporary).resolve(), board, engine, toolchain, bundle is not None, sanitize, jobs, debug
+        )
+        _lay_out(job, bundle)
+        _compile(job)
+        _collect(job, made)
+        sizes = _sizes(made, str(facts["target"]), toolchain)
+        write_json(made / "size.json", sizes)
+        manifest = write_manifest(
+            made,
+            "build",
+            files=sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()),
+            parents=parents,
+            config={"board": name, "engine": engine, "sanitize": sanitize},
+            metrics={"regions": sizes["regions"]},
+            tools={**tool_versions(), **_tool_versions(toolchain)},
+        )
+    _say(out, name, engine, sizes)
+    return manifest
+
+
+def _require_tools(toolchain: str) -> None:
+    for tool, package in _TOOLS[toolchain].items():
+        if shutil.which(tool) is None:
+            raise DftError(f"{tool} was not found", f"install it: sudo apt install {package}")
+
+
+def _tool_versions(toolchain: str) -> dict[str, str]:
+    versions = {}
+    for tool in _TOOLS[toolchain]:
+        out = subprocess.run(
+            [tool, "--version"], capture_output=True, text=True, check=False, timeout=60
+        ).stdout
+        versions[tool] = out.splitlines()[0] if out else "unknown"
+    return versions
+
+
+def _lay_out(job: _Job, bundle: Path | None) -> None:
+    """Bundle and generated files beside the objects: CMake then names objects without this machine's paths."""
+    generate(bundle, job.board, job.engine, job.folder / "gen")
+    if bundle is not None and (bundle / "src").is_dir():
+        shutil.copytree(bundle / "src", job.folder / "bundle" / "src")
+
+
+def _compile(job: _Job) -> None:
+    configure: list[str | Path] = [
+        *("cmake", "-G", "Ninja", "-S", spec.tree_dir(), "-B", job.folder, "-DCMAKE_BUILD_TYPE="),
+        f"-DDFT_BOARD={spec.board(job.board)['name']}",
+        f"-DDFT_ENGINE={job.engine}",
+        f"-DDFT_GEN={job.folder / 'gen'}",
+        f"-DDFT_BUNDLE={job.folder / 'bundle' if job.has_bundle else ''}",
+        f"-DDFT_SANITIZE={'ON' if job.sanitize else 'OFF'}",
+    ]
+    if job.toolchain != "native":
+        path = spec.firmware_dir() / "cmake" / f"{job.toolchain}.cmake"
+        configure.append(f"-DCMAKE_TOOLCHAIN_FILE={path}")
+    _run(job, configure, "CMake could not configure the firmware")
+    _run(job, ["cmake", "--build", job.folder, "--parallel", str(job.jobs)], "the firmware did not build")
+
+
+def _run(job: _Job, command: Sequence[str | Path], failure: str) -> None:
+    try:
+        done = subprocess.run(
+            [str(c) for c in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=BUILD_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise CheckFailed(f"{failure}: {e}") from e
+    if job.debug:
+        print(done.stdout, file=sys.stderr)
+    if done.returncode:
+        hint = "run it again with --debug to see all of it"
+        raise CheckFailed(f"{failure}: {_first_error(done.stdout)}", hint)
+
+
+def _first_error(text: str) -> str:
+    """The line a person wants to see first: the linker's overflow or the compiler's first error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    for pattern in (r"region `\w+' overflowed", r"\berror\b", r"undefined reference", r"CMake Error"):
+        for line in lines:
+            if re.search(pattern, line, re.IGNORECASE):
+                return line
+    return lines[-1] if lines else "it said nothing"
+
+
+def _collect(job: _Job, made: Path) -> None:
+    shutil.copytree(job.folder / "gen", made / "gen")
+    shutil.copy2(job.folder / "firmware.elf", made / "firmware.elf")
+    text = (job.folder / "firmware.map").read_text(encoding="utf-8", errors="replace")
+    for path, name in ((job.folder, "build"), (spec.tree_dir(), "dftiny")):
+        text = text.replace(str(path), name)
+    (made / "firmware.map").write_text(text, encoding="utf-8")
+    if job.toolchain == "native":
+        return
+    for kind, suffix in (("binary", "bin"), ("ihex", "hex")):
+        _run(
+            job,
+            ["arm-none-eabi-objcopy", "-O", kind, made / "firmware.elf", made / f"firmware.{suffix}"],
+            f"cannot write firmware.{suffix}",
+        )
+
+
+def _sizes(made: Path, target: str, toolchain: str) -> dict[str, Any]:
+    """{"regions": {name: {"bytes", "reserved", "total"}}, "sections": {…}, "objects": {…}}; empty for a process."""
+    if toolchain == "native":
+        return {"regions": {}, "sections": {}, "objects": {}}
+    found = elf.sections((made / "firmware.elf").read_bytes())
+    uses = elf.region_use(found, load_target(target))
+    regions = {name: asdict(use) for name, use in uses.items() if use.bytes or use.reserved}
+    for entry in regions.values():
+        del entry["name"]
+    objects = elf.object_sizes((made / "firmware.map").read_text(encoding="utf-8"))
+    return {"regions": regions, "sections": {s.name: s.bytes for s in found}, "objects": objects}
+
+
+def _say(out: Path, board: str, engine: str, sizes: Mapping[str, Any]) -> None:
+    print(f"firmware for {board}, engine {engine}: {out / 'firmware.elf'}")
+    for name, use in sizes["regions"].items():
+        reserved = f", {use['reserved']} more reserved for the stack" if use["reserved"] else ""
+        print(f"  {name:6s} {use['bytes']:>8d} of {use['total']} bytes{reserved}")
