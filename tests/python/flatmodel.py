@@ -186,8 +186,9 @@ class FlatModel:
     def _op(self, b: flatbuffers.Builder, o: _OpSpec, codes: list[str]) -> int:
         table, options = OPTION_TABLES.get(o.kind), None
         if table is not None:
+            values = {k: _ints(b, v) if isinstance(v, tuple) else v for k, v in o.options.items()}
             getattr(tflite, f"{table}Start")(b)
-            for key, value in o.options.items():
+            for key, value in values.items():
                 getattr(tflite, f"{table}Add{key}")(b, value)
             options = getattr(tflite, f"{table}End")(b)
         inputs, outputs = _ints(b, o.inputs), _ints(b, o.outputs)

@@ -159,6 +159,25 @@ def _bias(v: _View, channels: int) -> None:
         return
     if v.constant(2, ("int32",)).shape != (channels,):
         raise Refused(f"has a bias of shape {list(v.input(2).shape)} for {channels} output channels")
+    _bias_scale(v)
+
+
+def _bias_scale(v: _View) -> None:
+    """The bias must be at scale input × weights; TFLM checks it (to 2 % of the output's scale) for some kinds."""
+    x, w, b, out = v.input(0), v.input(1), v.input(2), v.output()
+    if b.quant is None or w.quant is None or out.quant is None:
+        raise Refused(f"has a bias {b.name} without quantisation")
+    error = (
+        np.abs(x.scale * w.quant.scale.astype(np.float64) - b.quant.scale).max() if _fits(b, w) else np.inf
+    )
+    if not error <= 0.02 * out.scale:
+        raise Refused(f"has a bias {b.name} whose scale is not that of input × weights")
+
+
+def _fits(b: Tensor, w: Tensor) -> bool:
+    assert b.quant is not None
+    assert w.quant is not None
+    return len(b.quant.scale) in (1, len(w.quant.scale)) or len(w.quant.scale) == 1
 
 
 def _conv_shape(
@@ -272,7 +291,7 @@ def _extremum(v: _View) -> None:
 def _pad(v: _View) -> PadOptions:
     v.arity(2)
     x = v.activation(0)
-    pads = v.constant(1, ("int32", "int64"))
+    pads = v.constant(1, ("int32",))  # TFLM reads int64 paddings as int32 pairs
     if pads.shape != (len(x.shape), 2) or not ((pads >= 0) & (pads <= 4096)).all() or len(x.shape) > 4:
         raise Refused(
             f"has paddings {pads.tolist() if pads.size <= 16 else pads.shape} for shape {list(x.shape)}"
@@ -305,8 +324,9 @@ def _softmax(v: _View) -> SoftmaxOptions:
     x = v.activation(0)
     _unit_output(v.result(x.shape))
     beta = float(v.raw.options["Beta"])
-    if not 0 < beta <= 64 or not 0 < beta * x.scale <= 1024:
-        raise Refused(f"has beta {beta:g}")
+    # TFLM aborts when the input's multiplier is 1 or less, and sums exponentials in 12 integer bits.
+    if not 0 < beta <= 64 or beta * x.scale * (1 << 26) <= 1 or x.shape[-1] > 4095:
+        raise Refused(f"has beta {beta:g} over {x.shape[-1]} values of scale {x.scale:g}")
     return SoftmaxOptions(beta)
 
 
@@ -336,8 +356,8 @@ def _hard_swish(v: _View) -> None:
     v.arity(1)
     x = v.activation(0)
     out = v.result(x.shape)
-    # TFLM's kernel needs both fixed-point factors below one power of two; see hard_swish in int8.
-    if not 2**-20 < x.scale / 128.0 / out.scale < 2**20:
+    # TFLM's kernel shifts right by the exponent of this ratio: it must be a right shift, of 16 bits at most.
+    if not 2**-14 < x.scale / 128.0 / out.scale < 1 - 2**-20 or not x.scale < 256:
         raise Refused(f"has scales {x.scale:g} and {out.scale:g}, too far apart")
 
 
