@@ -21,7 +21,6 @@ from dftiny.spec import SPEC_DIR, read_toml
 CROP_PX = 512
 SHRINK = (0.5, 0.78)
 MIN_TEXTURE = 3.0
-MAX_OVERLAP = 0.3
 # Random places tried for one wanted crop before a photograph counts as exhausted.
 TRIES_PER_CROP = 12
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -117,10 +116,10 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
 
 
-def crops(photo: Photo, wanted: int) -> list[Crop]:
+def crops(photo: Photo, wanted: int, overlap: float = 0.3) -> list[Crop]:
     """Up to `wanted` crops of `photo` at random places and shrink factors, each with texture >= MIN_TEXTURE.
 
-    Random by the photograph's id alone. DftError names a photograph that cannot be read.
+    Two crops share at most the part `overlap` of the smaller one's area. Random by the photograph's id alone. DftError names a photograph that cannot be read.
     """
     from PIL import Image
 
@@ -138,7 +137,7 @@ def crops(photo: Photo, wanted: int) -> list[Crop]:
         side = CROP_PX / shrink
         x, y = float(rng.uniform(0, width - side)), float(rng.uniform(0, height - side))
         box = (x, y, min(x + side, width), min(y + side, height))
-        if any(_overlap(box, other) > MAX_OVERLAP for other in boxes):
+        if any(_overlap(box, other) > overlap for other in boxes):
             continue
         pixels = np.asarray(image.resize((CROP_PX, CROP_PX), Image.Resampling.LANCZOS, box=box))
         detail = texture(pixels)

@@ -1,0 +1,34 @@
+"""Tile logits of whole images with a PyTorch net: used by training's validation and by evaluate."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dftiny.data.tiles import tiles
+
+BATCH = 32
+
+
+def to_input(pixels: NDArray[np.uint8]) -> Tensor:
+    """Tiles uint8 [n, H, W, 3] as float32 [n, 3, H, W] with values 0..255, channels last in memory."""
+    # Channels last: twice as fast as the default layout on one CPU thread.
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).to(torch.float32)
+
+
+def predict(net: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits float32 [n, classes] of tiles uint8 [n, tile, tile, 3]; the net is put into evaluation mode."""
+    net.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), BATCH):
+            parts.append(net(to_input(pixels[start : start + BATCH])).numpy())
+    logits: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return logits
+
+
+def image_tile_logits(net: nn.Module, image: NDArray[np.uint8], tile: int) -> NDArray[np.float32]:
+    """Logits float32 [tiles, classes] of one image uint8 [H, W, 3], tiles row-major."""
+    return predict(net, tiles(image, tile))

@@ -1,0 +1,66 @@
+"""A training recipe: the TOML file as a checked, frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from dftiny.errors import DftError
+
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
+_PARTS = ("warmup", "periodic", "processed")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training run depends on beside the data and the seed; spec/recipes/*.toml says what each is."""
+
+    name: str
+    net: str
+    tile: int
+    steps: int
+    batch: int
+    peak_rate: float
+    weight_decay: float
+    warmup: float
+    periodic: float
+    processed: float
+    checkpoint_every: int
+
+    def toml(self) -> str:
+        """The recipe as TOML, keys in a fixed order."""
+        lines = [f'{k} = "{v}"' if isinstance(v, str) else f"{k} = {v!r}" for k, v in asdict(self).items()]
+        return "\n".join(lines) + "\n"
+
+
+def parse_recipe(value: Mapping[str, Any], what: str) -> Recipe:
+    """Check a recipe read from `what`; DftError names the key that is missing, unknown or out of range."""
+    known = {f.name: _TYPES[str(f.type)] for f in fields(Recipe)}
+    unknown, missing = sorted(set(value) - set(known)), sorted(set(known) - set(value))
+    if unknown or missing:
+        word = f"does not know {unknown[0]!r}" if unknown else f"lacks {missing[0]!r}"
+        raise DftError(f"the recipe {what} {word}", f"its keys are: {', '.join(known)}")
+    checked: dict[str, Any] = {}
+    for key, kind in known.items():
+        given = value[key]
+        if kind is float and isinstance(given, int) and not isinstance(given, bool):
+            given = float(given)
+        if not isinstance(given, kind) or isinstance(given, bool):
+            raise DftError(f"{key} = {given!r} in the recipe {what} is not of type {kind.__name__}")
+        checked[key] = given
+    recipe = Recipe(**checked)
+    _check_ranges(recipe, what)
+    return recipe
+
+
+def _check_ranges(recipe: Recipe, what: str) -> None:
+    if any(c in recipe.name + recipe.net for c in '"\\\n'):
+        raise DftError(f"name and net in the recipe {what} must be plain words")
+    if recipe.steps < 2 or recipe.checkpoint_every < 1 or recipe.batch < 4 or recipe.batch % 2:
+        raise DftError(f"the recipe {what} needs steps >= 2, checkpoint_every >= 1 and an even batch >= 4")
+    if not 0 < recipe.peak_rate < 1 or not 0 <= recipe.weight_decay < 1:
+        raise DftError(f"the recipe {what} needs a peak_rate in 0..1 and a weight_decay in 0..1")
+    for key in _PARTS:
+        if not 0 <= getattr(recipe, key) <= 1 or (key == "warmup" and not 0 < recipe.warmup < 1):
+            raise DftError(f"{key} in the recipe {what} must lie between 0 and 1")
