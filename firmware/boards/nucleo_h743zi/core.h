@@ -1,0 +1,21 @@
+/* The Cortex-M7 itself: memory protection, caches, cycle counter. Called by nucleo_h743zi.c. */
+#ifndef DFT_H743_CORE_H
+#define DFT_H743_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CORE_STACK_GUARD_BYTES 32u
+
+/* Traps on null pointers, on the stack's lowest 32 bytes, on writes to flash, on code in RAM. */
+void core_protect(const void *stack_low);
+
+void core_caches_on(void);
+
+/* Starts the cycle counter and returns whether it was seen to move. */
+bool core_cycles_start(void);
+
+/* Cycles since then. 32 bits last 9 s at 480 MHz: somebody must look at least that often. */
+uint64_t core_cycles(void);
+
+#endif
