@@ -143,12 +143,9 @@ def _overwritable(graph: Graph, step: Step) -> list[int]:
         return [step.reads[0]]
     if kind not in _POINTWISE_PAIR:
         return []
-    whole = [t for t in step.op.inputs if graph.tensors[t].data is None and graph.tensors[t].shape == shape]
     # The kernel reads both operands at i before it writes i, so either may be overwritten when it is whole.
-    by_tensor = dict(
-        zip([t for t in step.op.inputs if graph.tensors[t].data is None], step.reads, strict=True)
-    )
-    return [by_tensor[t] for t in whole]
+    pairs = zip(step.sources, step.reads, strict=True)
+    return [buffer for source, buffer in pairs if graph.tensors[source].shape == shape]
 
 
 def live_bytes(distinct: Sequence[Buffer], align: int) -> tuple[int, int]:

@@ -20,10 +20,12 @@ NO_PAD = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Step:
-    """One operator to run. `reads` are the buffers (tensor indices after `views`) of its activation inputs,
-    without constants; `writes` the buffer of its output; `pad` (top, bottom, left, right) was a PAD before it."""
+    """One operator to run. `sources` are its activation inputs (without constants, a folded PAD looked through),
+    `reads` the buffers they lie in (tensor indices after `views`); `writes` is the buffer of its output; `pad`
+    (top, bottom, left, right) was a PAD before it."""
 
     op: Op
+    sources: tuple[int, ...]
     reads: tuple[int, ...]
     writes: int
     pad: tuple[int, int, int, int]
@@ -52,7 +54,7 @@ def steps(graph: Graph) -> Steps:
             views[target] = views[reads[0]]
             continue
         views[target] = target
-        out.append(Step(op, tuple(views[t] for t in reads), target, pad))
+        out.append(Step(op, tuple(reads), tuple(views[t] for t in reads), target, pad))
     return Steps(graph, tuple(out), views)
 
 

@@ -1,0 +1,450 @@
+"""Graph → kernel calls: for every step the C function, its parameter struct and its constants, as numbers.
+
+This is where exact offline work happens: input offsets folded into biases, multipliers split into shifts,
+weights reordered for the kernels' loops, broadcasts merged, pointwise functions tabulated by the oracle. The
+C generator prints what comes out of here and the budget counts it, so they cannot disagree. Convolutions and
+matrix products are in products.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.codegen.c_text import Fields
+from dftiny.errors import DftError
+from dftiny.graph import (
+    Activation,
+    ConcatenationOptions,
+    GatherOptions,
+    Graph,
+    MeanOptions,
+    Op,
+    PadOptions,
+    PoolOptions,
+    Tensor,
+    TransposeOptions,
+)
+from dftiny.steps import Step, Steps
+
+# sizeof on a 32-bit target; the generated file asserts them.
+STRUCT_BYTES: Mapping[str, int] = {
+    "dft_channel": 12,
+    "dft_conv": 52,
+    "dft_depthwise": 52,
+    "dft_fully_connected": 24,
+    "dft_broadcast": 48,
+    "dft_add": 72,
+    "dft_mul": 64,
+    "dft_mean": 24,
+    "dft_pool": 38,
+    "dft_pad": 52,
+    "dft_lut": 8,
+    "dft_concat": 16,
+    "dft_transpose": 32,
+    "dft_gather": 20,
+    "dft_softmax": 12,
+}
+ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 12}
+_LIMIT_16 = 0xFFFF
+_MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bits
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A constant array. `values` are integers, int[n] or int[n, members]; `role` is weights, channels or tables."""
+
+    ctype: str
+    role: str
+    values: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the chip, without alignment."""
+        return len(self.values) * ELEMENT_BYTES[self.ctype]
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Equal keys, equal constants: they are emitted once."""
+        return self.ctype, np.ascontiguousarray(self.values, np.int64).tobytes()
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One kernel call: `function(&params, inputs…, output)`. An input is a tensor index or a constant.
+    `pointers` are the struct's members that point to constants."""
+
+    op: Op
+    function: str
+    struct: str
+    fields: Fields
+    pointers: tuple[tuple[str, Const], ...]
+    inputs: tuple[int | Const, ...]
+    output: int
+
+
+def refuse(op: Op, why: str) -> DftError:
+    """A sentence naming the operator."""
+    return DftError(f"the aot engine cannot run operator {op.index} ({op.kind}): {why}")
+
+
+def u16(op: Op, **sizes: int) -> Fields:
+    """Fields of 16 bits; DftError when a size does not fit."""
+    for name, value in sizes.items():
+        if not 0 <= value <= _LIMIT_16:
+            raise refuse(op, f"{name} is {value}, more than {_LIMIT_16}")
+    return tuple(sizes.items())
+
+
+def split_shift(shift: int) -> tuple[int, int]:
+    """TFLite's signed shift (left positive) → (left + 1, right), as dft_requant takes them."""
+    return (shift + 1, 0) if shift > 0 else (1, -shift)
+
+
+def window_fields(
+    op: Op,
+    x: Tensor,
+    y: Tensor,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pad: tuple[int, int],
+) -> Fields:
+    """struct dft_window. `pad` (top, left); shapes NHWC."""
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    inner = [inner_range(x.shape[1 + i], y.shape[1 + i], extents[i], stride[i], pad[i]) for i in range(2)]
+    return u16(
+        op,
+        in_h=x.shape[1],
+        in_w=x.shape[2],
+        in_c=x.shape[3],
+        out_h=y.shape[1],
+        out_w=y.shape[2],
+        out_c=y.shape[3],
+        kernel_h=kernel[0],
+        kernel_w=kernel[1],
+        stride_h=stride[0],
+        stride_w=stride[1],
+        dilation_h=dilation[0],
+        dilation_w=dilation[1],
+        pad_top=pad[0],
+        pad_left=pad[1],
+        inner_y0=inner[0][0],
+        inner_y1=inner[0][1],
+        inner_x0=inner[1][0],
+        inner_x1=inner[1][1],
+    )
+
+
+def inner_range(in_size: int, out_size: int, extent: int, stride: int, pad: int) -> tuple[int, int]:
+    """Output positions [first, end) whose window lies wholly inside the input."""
+    first = min(-(-pad // stride), out_size)
+    room = in_size + pad - extent
+    end = min(room // stride + 1, out_size) if room >= 0 else 0
+    return first, max(first, end)
+
+
+def _same_pad(in_size: int, out_size: int, extent: int, stride: int) -> int:
+    """TensorFlow's SAME padding in front (the odd element goes behind)."""
+    return max((out_size - 1) * stride + extent - in_size, 0) // 2
+
+
+def calls(prepared: Steps) -> tuple[Call, ...]:
+    """All kernel calls of the graph, in order. Raises DftError naming an operator without a kernel."""
+    from dftiny.codegen import products  # products.py uses the types above
+
+    makers: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
+        "CONV_2D": products.conv,
+        "DEPTHWISE_CONV_2D": products.depthwise,
+        "FULLY_CONNECTED": products.fully_connected,
+        **_MAKERS,
+    }
+    out: list[Call] = []
+    for step in prepared.steps:
+        maker = makers.get(step.op.kind)
+        if maker is None:
+            raise refuse(step.op, "it has no kernel")
+        out.extend(maker(prepared.graph, step))
+    return tuple(out)
+
+
+def operands(graph: Graph, step: Step, n: int) -> tuple[int | Const, ...]:
+    """The first n inputs of the operator: buffers from `step.reads`, constants as arrays."""
+    reads = iter(step.reads)
+    out: list[int | Const] = []
+    for t in step.op.inputs[:n]:
+        data = graph.tensors[t].data
+        out.append(next(reads) if data is None else Const("int8_t", "weights", data.reshape(-1)))
+    return tuple(out)
+
+
+def _call(
+    graph: Graph,
+    step: Step,
+    function: str,
+    struct: str,
+    fields: Fields,
+    pointers: tuple[tuple[str, Const], ...] = (),
+    n: int = 1,
+) -> list[Call]:
+    inputs = operands(graph, step, n)
+    return [Call(step.op, function, struct, fields, pointers, inputs, step.writes)]
+
+
+def merged_broadcast(
+    a: Sequence[int], b: Sequence[int], out: Sequence[int]
+) -> tuple[list[int], list[int], list[int]]:
+    """(sizes, strides of a, strides of b) with as few dimensions as possible; stride 0 repeats."""
+    rank = len(out)
+    sizes: list[int] = []
+    strides: list[list[int]] = [[], []]
+    shapes = [(1,) * (rank - len(s)) + tuple(s) for s in (a, b)]
+    dense = [1, 1]
+    for d in reversed(range(rank)):
+        here = []
+        for k in range(2):
+            here.append(0 if shapes[k][d] == 1 and out[d] != 1 else dense[k])
+            dense[k] *= shapes[k][d]
+        if out[d] == 1:
+            continue
+        if sizes and all(here[k] == strides[k][0] * sizes[0] for k in range(2)):
+            sizes[0] *= out[d]
+        else:
+            sizes.insert(0, out[d])
+            for k in range(2):
+                strides[k].insert(0, here[k])
+    return sizes or [1], strides[0] or [1], strides[1] or [1]
+
+
+def _four(values: Sequence[int], fill: int) -> tuple[int, ...]:
+    return (fill,) * (4 - len(values)) + tuple(values)
+
+
+def _broadcast_fields(graph: Graph, op: Op) -> Fields:
+    shapes = [graph.tensors[t].shape for t in (*op.inputs[:2], op.outputs[0])]
+    sizes, a, b = merged_broadcast(*shapes)
+    if len(sizes) > 4:
+        raise refuse(op, "it broadcasts over more than four dimensions")
+    return (("n", _four(sizes, 1)), ("a", _four(a, 0)), ("b", _four(b, 0)))
+
+
+def activation_fields(graph: Graph, op: Op) -> Fields:
+    """act_min, act_max of a fused activation."""
+    activation: Activation = getattr(op.options, "activation", "NONE")
+    low, high = int8.activation_range(activation, graph.tensors[op.outputs[0]])
+    return (("act_min", int(low)), ("act_max", int(high)))
+
+
+def _add(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    a, b, out = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
+    p = int8.sum_params(graph, op)
+    fields: Fields = (
+        ("shape", _broadcast_fields(graph, op)),
+        ("mult_a", p.multiplier[0]),
+        ("mult_b", p.multiplier[1]),
+        ("mult_out", p.out_multiplier),
+        ("right_a", -p.shift[0]),
+        ("right_b", -p.shift[1]),
+        ("right_out", -p.out_shift),
+        ("zp_a", a.zero_point),
+        ("zp_b", b.zero_point),
+        ("zp_out", out.zero_point),
+        *activation_fields(graph, op),
+    )
+    return _call(graph, step, f"dft_{op.kind.lower()}_s8", "dft_add", fields, n=2)
+
+
+def _mul(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    a, b, out = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
+    mult, shift = int8.mul_params(graph, op)
+    left1, right = split_shift(shift)
+    if 255 * 255 << (left1 - 1) >= 1 << 30:
+        raise refuse(op, f"its output scale {out.scale:g} is far too small for its inputs")
+    fields: Fields = (
+        ("shape", _broadcast_fields(graph, op)),
+        ("mult", mult),
+        ("left1", left1),
+        ("right", right),
+        ("zp_a", a.zero_point),
+        ("zp_b", b.zero_point),
+        ("zp_out", out.zero_point),
+        *activation_fields(graph, op),
+    )
+    return _call(graph, step, "dft_mul_s8", "dft_mul", fields, n=2)
+
+
+def _extremum(graph: Graph, step: Step) -> list[Call]:
+    fields = _broadcast_fields(graph, step.op)
+    return _call(graph, step, f"dft_{step.op.kind.lower()}_s8", "dft_broadcast", fields, n=2)
+
+
+def _table(graph: Graph, step: Step) -> list[Call]:
+    """A pointwise function: its 256 values, as the oracle computes them."""
+    table = np.roll(int8.table(graph, step.op), 128)  # from −128…127 to the order of the same bits unsigned
+    fields: Fields = (("n", graph.tensors[step.op.outputs[0]].elements),)
+    return _call(graph, step, "dft_lut_s8", "dft_lut", fields, (("table", Const("int8_t", "tables", table)),))
+
+
+def _mean(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    axes = set(cast(MeanOptions, op.options).axes)
+    kept = [(size, d in axes) for d, size in enumerate(x.shape) if size > 1]
+    flags = [reduced for _, reduced in kept]
+    if True in flags:
+        first, end = flags.index(True), len(flags) - flags[::-1].index(True)
+    else:
+        first = end = len(flags)
+    if not all(flags[first:end]):
+        raise refuse(op, f"it averages over dimensions {sorted(axes)}, which are not neighbours")
+    outer, count, inner = (
+        math.prod(s for s, _ in part) for part in (kept[:first], kept[first:end], kept[end:])
+    )
+    mult, shift = int8.mean_params(graph, op)
+    left1, right = split_shift(shift)
+    if 255 * count << (left1 - 1) >= 1 << 30:
+        raise refuse(op, f"its output scale {y.scale:g} is far too small for its input")
+    fields: Fields = (
+        ("outer", outer),
+        ("reduce", count),
+        ("inner", inner),
+        ("offset", -x.zero_point * count),
+        ("mult", mult),
+        ("left1", left1),
+        ("right", right),
+        ("out_zp", y.zero_point),
+    )
+    return _call(graph, step, "dft_mean_s8", "dft_mean", fields)
+
+
+def _pool(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    o = cast(PoolOptions, op.options)
+    kernel, stride = (o.filter_h, o.filter_w), (o.stride_h, o.stride_w)
+    pad = (0, 0)
+    if o.padding == "SAME":
+        top, left = (_same_pad(x.shape[1 + i], y.shape[1 + i], kernel[i], stride[i]) for i in range(2))
+        pad = (top, left)
+    fields: Fields = (
+        ("window", window_fields(op, x, y, kernel, stride, (1, 1), pad)),
+        *activation_fields(graph, op),
+    )
+    return _call(graph, step, f"dft_{op.kind.removesuffix('_2D').lower()}_s8", "dft_pool", fields)
+
+
+def _pad(graph: Graph, step: Step) -> list[Call]:
+    op, o = step.op, cast(PadOptions, step.op.options)
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    fields: Fields = (
+        ("in", _four(x.shape, 1)),
+        ("before", _four(o.before, 0)),
+        ("after", _four(o.after, 0)),
+        ("value", y.zero_point),
+    )
+    return _call(graph, step, "dft_pad_s8", "dft_pad", fields)
+
+
+def _concatenation(graph: Graph, step: Step) -> list[Call]:
+    """One copy an operand."""
+    op = step.op
+    axis = cast(ConcatenationOptions, op.options).axis
+    shape = graph.tensors[op.outputs[0]].shape
+    inner = math.prod(shape[axis + 1 :])
+    offset = 0
+    out = []
+    for t, source in zip(op.inputs, operands(graph, step, len(op.inputs)), strict=True):
+        run = graph.tensors[t].shape[axis] * inner
+        fields: Fields = (
+            ("rows", math.prod(shape[:axis])),
+            ("run", run),
+            ("out_stride", shape[axis] * inner),
+            ("out_offset", offset),
+        )
+        out.append(Call(op, "dft_concat_s8", "dft_concat", fields, (), (source,), step.writes))
+        offset += run
+    return out
+
+
+def merged_transpose(shape: Sequence[int], perm: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(output sizes, input strides) with neighbouring dimensions that stay neighbours merged."""
+    strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
+    sizes: list[int] = []
+    steps: list[int] = []
+    for d in perm:
+        if shape[d] == 1:
+            continue
+        if sizes and steps[-1] == strides[d] * shape[d]:
+            sizes[-1] *= shape[d]
+            steps[-1] = strides[d]
+        else:
+            sizes.append(shape[d])
+            steps.append(strides[d])
+    return sizes or [1], steps or [1]
+
+
+def _transpose(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    shape = graph.tensors[op.inputs[0]].shape
+    sizes, strides = merged_transpose(shape, cast(TransposeOptions, op.options).perm)
+    if len(sizes) > 4:
+        raise refuse(op, "it moves more than four dimensions")
+    fields: Fields = (("n", _four(sizes, 1)), ("stride", _four(strides, 0)))
+    return _call(graph, step, "dft_transpose_s8", "dft_transpose", fields)
+
+
+def _gather(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    shape = graph.tensors[op.inputs[0]].shape
+    indices = graph.tensors[op.inputs[1]].data
+    assert indices is not None
+    axis = cast(GatherOptions, op.options).axis
+    if shape[axis] > _LIMIT_16 + 1:
+        raise refuse(op, f"dimension {axis} has {shape[axis]} entries")
+    fields: Fields = (
+        ("outer", math.prod(shape[:axis])),
+        ("axis_n", shape[axis]),
+        ("inner", math.prod(shape[axis + 1 :])),
+        ("count", len(indices)),
+    )
+    table = Const("uint16_t", "tables", indices.astype(np.int64))
+    return _call(graph, step, "dft_gather_s8", "dft_gather", fields, (("indices", table),))
+
+
+def _softmax(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    shape = graph.tensors[op.outputs[0]].shape
+    if shape[-1] > _MAX_CLASSES:
+        raise refuse(op, f"it has {shape[-1]} classes, more than {_MAX_CLASSES}")
+    fields: Fields = (("rows", math.prod(shape[:-1])), ("n", shape[-1]))
+    table = Const("int32_t", "tables", int8.softmax_exponentials(graph, op))
+    return _call(graph, step, "dft_softmax_s8", "dft_softmax", fields, (("exp_table", table),))
+
+
+_MAKERS: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
+    "ADD": _add,
+    "SUB": _add,
+    "MUL": _mul,
+    "MAXIMUM": _extremum,
+    "MINIMUM": _extremum,
+    "RELU": _table,
+    "RELU6": _table,
+    "HARD_SWISH": _table,
+    "LOGISTIC": _table,
+    "QUANTIZE": _table,
+    "MEAN": _mean,
+    "MAX_POOL_2D": _pool,
+    "AVERAGE_POOL_2D": _pool,
+    "PAD": _pad,
+    "CONCATENATION": _concatenation,
+    "TRANSPOSE": _transpose,
+    "GATHER": _gather,
+    "SOFTMAX": _softmax,
+}

@@ -1,0 +1,237 @@
+"""A planned graph → dft_model.c and dft_model.h: constants, parameter structs and straight-line kernel calls.
+
+No floats, no time, no path: equal input gives equal bytes. The file defines `dft_the_engine` (name "aot") and
+refuses kernels of another version. `const_bytes` counts what the file's constants take on a 32-bit chip, for
+the budget, without a compiler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dftiny import spec
+from dftiny.codegen.c_text import int_array, struct, struct_array
+from dftiny.codegen.calls import STRUCT_BYTES, Call, Const, calls
+from dftiny.codegen.guard import banner
+from dftiny.errors import DftError
+from dftiny.graph import Graph
+from dftiny.plan import Placement, Plan
+from dftiny.steps import steps
+
+MAX_REGIONS = 4  # DFT_AOT_REGIONS_MAX
+_VERSION = re.compile(r"^#define DFT_KERNELS_VERSION (\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ConstBytes:
+    """Bytes of constants on a 32-bit chip, each array rounded up to a word: int8 weights, per-channel bias and
+    multiplier records, lookup tables, parameter structs (with the engine object's own)."""
+
+    weights: int
+    channels: int
+    tables: int
+    params: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.channels + self.tables + self.params
+
+
+@dataclass(frozen=True)
+class ModelCode:
+    """What the generator will write, counted: constants, kernel functions used, number of calls."""
+
+    const: ConstBytes
+    functions: tuple[str, ...]
+    calls: int
+    pair_calls: int
+
+
+def model_code(graph: Graph) -> ModelCode:
+    """Count the generated code of `graph`. Raises DftError naming an operator the engine cannot run."""
+    made = calls(steps(graph))
+    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": 0}
+    for const in _constants(made).values():
+        sizes[const.role] += _word(const.nbytes)
+    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made)
+    return ModelCode(
+        ConstBytes(**sizes),
+        tuple(sorted({c.function for c in made})),
+        len(made),
+        sum(len(c.inputs) > 1 for c in made),
+    )
+
+
+def model_c(
+    graph: Graph, plan: Plan, *, bundle_digest: bytes, aligns: Mapping[str, int] | None = None
+) -> dict[str, str]:
+    """{"dft_model.c": text, "dft_model.h": text} for `graph` laid out by `plan`.
+
+    `bundle_digest` is 32 bytes; `aligns` the alignment of each region (default 32). Raises DftError naming an
+    operator the engine cannot run.
+    """
+    if len(bundle_digest) != 32:
+        raise ValueError(f"a bundle digest has 32 bytes, not {len(bundle_digest)}")
+    regions = list(plan.region_bytes)
+    if len(regions) > MAX_REGIONS:
+        raise DftError(
+            f"{graph.name} is spread over {len(regions)} memory regions, the engine knows {MAX_REGIONS}"
+        )
+    made = calls(steps(graph))
+    names = {key: f"k{i}" for i, key in enumerate(_constants(made))}
+    parts = [
+        banner("constants and calls of one model"),
+        '#include "dft_model.h"\n',
+        '#include "dft_aot.h"',
+        '#include "dft_kernels.h"\n',
+        _guards(made),
+        int_array("uint8_t", "digest", np.frombuffer(bundle_digest, np.uint8)),
+        *(_constant(names[key], const) for key, const in _constants(made).items()),
+        *(_params(i, call, names) for i, call in enumerate(made)),
+        _run(plan, made, names, regions),
+        _engine(graph, plan, regions, aligns or {}),
+    ]
+    return {"dft_model.c": "\n".join(parts), "dft_model.h": _header(graph, plan)}
+
+
+def kernels_version() -> int:
+    """DFT_KERNELS_VERSION of the firmware tree that this installation generates for."""
+    path = spec.firmware_dir() / "kernels" / "dft_kernels.h"
+    try:
+        found = _VERSION.search(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise DftError(f"cannot read {path}: {e.strerror}", "install dftiny again") from e
+    if found is None:
+        raise DftError(f"{path} defines no DFT_KERNELS_VERSION", "install dftiny again")
+    return int(found.group(1))
+
+
+def _word(n: int) -> int:
+    return (n + 3) // 4 * 4
+
+
+def _constants(made: Sequence[Call]) -> dict[tuple[str, bytes], Const]:
+    """Distinct constants in order of first use."""
+    found: dict[tuple[str, bytes], Const] = {}
+    for call in made:
+        for const in (*(c for _, c in call.pointers), *(c for c in call.inputs if isinstance(c, Const))):
+            found.setdefault(const.key, const)
+    return found
+
+
+def _guards(made: Sequence[Call]) -> str:
+    version = kernels_version()
+    lines = [
+        f"#if DFT_KERNELS_VERSION != {version}",
+        '#error "this model was generated for other kernels: export the bundle again"',
+        "#endif",
+        "/* The budget counts these sizes on 32-bit chips. */",
+    ]
+    used = sorted({c.struct for c in made} | {"dft_channel"})
+    lines += [
+        f'_Static_assert(sizeof(void *) != 4 || sizeof({s}) == {STRUCT_BYTES[s]}, "{s}");' for s in used
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _constant(name: str, const: Const) -> str:
+    if const.ctype == "dft_channel":
+        return struct_array("dft_channel", name, const.values.tolist())
+    return int_array(const.ctype, name, const.values)
+
+
+def _params(i: int, call: Call, names: Mapping[tuple[str, bytes], str]) -> str:
+    pointers = tuple((member, names[const.key]) for member, const in call.pointers)
+    return struct(call.struct, f"p{i}", (*call.fields, *pointers))
+
+
+def _run(
+    plan: Plan,
+    made: Sequence[Call],
+    names: Mapping[tuple[str, bytes], str],
+    regions: Sequence[str],
+) -> str:
+    """The straight-line function: one kernel call a line, the hook behind the last call of each operator."""
+    place = {p.tensor: p for p in plan.placements}
+    lines = ["static void run(int8_t *const *base)", "{"]
+    used = sorted(
+        {regions.index(place[t].region) for c in made for t in (*c.inputs, c.output) if isinstance(t, int)}
+    )
+    lines += [f"    int8_t *r{i} = base[{i}];" for i in used]
+    if not used:
+        lines.append("    (void)base;")
+    for i, call in enumerate(made):
+        pointers = [
+            names[t.key] if isinstance(t, Const) else _at(place[t], regions)
+            for t in (*call.inputs, call.output)
+        ]
+        lines.append(f"    {call.function}(&p{i}, {', '.join(pointers)});")
+        if i + 1 == len(made) or made[i + 1].op.index != call.op.index:
+            lines.append(f"    dft_aot_done({call.op.index});")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _at(p: Placement, regions: Sequence[str]) -> str:
+    return f"r{regions.index(p.region)} + {p.offset}"
+
+
+def _engine(graph: Graph, plan: Plan, regions: Sequence[str], aligns: Mapping[str, int]) -> str:
+    place = {p.tensor: p for p in plan.placements}
+    needs = "\n".join(f'    {{"{r}", {plan.region_bytes[r]}, {aligns.get(r, 32)}}},' for r in regions)
+    ends = []
+    for t in (graph.inputs[0], graph.outputs[0]):
+        p = place[t]
+        ends.append(f"{{{regions.index(p.region)}, {p.offset}, {p.bytes}}}")
+    return f"""static const dft_region_need needs[{len(regions)}] = {{
+{needs}
+}};
+
+static const dft_aot_model model = {{
+    .needs = needs,
+    .needs_n = {len(regions)},
+    .in = {ends[0]},
+    .out = {ends[1]},
+    .run = run,
+}};
+
+static dft_status open(const dft_region *regions, uint32_t n, dft_tensor *in, dft_tensor *out)
+{{
+    return dft_aot_open(&model, regions, n, in, out);
+}}
+
+const dft_engine dft_the_engine = {{
+    .name = "aot",
+    .bundle_digest = digest,
+    .needs = needs,
+    .needs_n = {len(regions)},
+    .ops_n = {len(graph.ops)},
+    .open = open,
+    .invoke = dft_aot_invoke,
+    .memory_used = dft_aot_memory_used,
+    .set_hook = dft_aot_set_hook,
+}};
+"""
+
+
+def _header(graph: Graph, plan: Plan) -> str:
+    regions = "\n".join(
+        f"#define DFT_MODEL_{name.upper()}_BYTES {n}u" for name, n in plan.region_bytes.items()
+    )
+    return f"""{banner("sizes of one model, for firmware that uses it as a library")}
+#ifndef DFT_MODEL_H
+#define DFT_MODEL_H
+
+#include "dft/engine.h" /* the model is dft_the_engine: open, invoke */
+
+#define DFT_MODEL_INPUT_BYTES {graph.input.nbytes}u
+#define DFT_MODEL_OUTPUT_BYTES {graph.output.nbytes}u
+#define DFT_MODEL_OPS {len(graph.ops)}u
+{regions}
+
+#endif
+"""

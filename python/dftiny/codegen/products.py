@@ -1,0 +1,172 @@
+"""Calls of convolutions and matrix products: weights in the kernels' order, offsets folded into the bias.
+
+acc = Σ w·(x − z) + b = Σ w·x + (b − z·Σw): the kernels multiply plain int8 by plain int8. A channel whose
+accumulator could pass 2³⁰ (dead channels have biases near it) is replaced by its constant value when it has
+only one, and refused otherwise: dft_requant relies on the headroom.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.codegen.c_text import Fields
+from dftiny.codegen.calls import (
+    Call,
+    Const,
+    activation_fields,
+    operands,
+    refuse,
+    split_shift,
+    u16,
+    window_fields,
+)
+from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, Tensor
+from dftiny.steps import Step
+
+_HEADROOM = 1 << 30
+# A multiplier and shift that change nothing: 2^30 / 2^31 · 2^1.
+_IDENTITY = (1 << 30, 2, 0)
+
+
+def _bias(graph: Graph, op: Op, n: int) -> np.ndarray:
+    """int64[n]; zeros where the operator has none."""
+    if len(op.inputs) < 3 or op.inputs[2] < 0:
+        return np.zeros(n, np.int64)
+    data = graph.tensors[op.inputs[2]].data
+    assert data is not None
+    return data.astype(np.int64)
+
+
+def _data(t: Tensor) -> np.ndarray:
+    assert t.data is not None
+    return t.data
+
+
+def channels(graph: Graph, op: Op, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Requantisation of every output channel, and the weights it goes with.
+
+    `rows` int8[channels, products] → (int64[channels, 5] in dft_channel's order, int8 like `rows`, where
+    constant channels have become zeros).
+    """
+    x = graph.tensors[op.inputs[0]]
+    multipliers, shifts = int8.output_multipliers(graph, op)
+    wide = rows.astype(np.int64)
+    bias = _bias(graph, op, len(rows)) - x.zero_point * wide.sum(axis=1)
+    reach = np.abs(bias) + 128 * np.abs(wide).sum(axis=1)
+    out = np.zeros((len(rows), 5), np.int64)
+    kept = rows.copy()
+    for c, (mult, shift) in enumerate(zip(multipliers.tolist(), shifts.tolist(), strict=True)):
+        left1, right = split_shift(shift)
+        if int(reach[c]) << (left1 - 1) >= _HEADROOM:
+            kept[c] = 0
+            out[c] = (_constant_channel(graph, op, wide[c], int(bias[c]), mult, shift), *_IDENTITY, 0)
+        else:
+            out[c] = (bias[c], mult, left1, right, 0)
+    return out, kept
+
+
+def _constant_channel(graph: Graph, op: Op, w: np.ndarray, bias: int, mult: int, shift: int) -> int:
+    """The one value (before the zero point) of a channel that has only one after clamping."""
+    y = graph.tensors[op.outputs[0]]
+    bounds = int8.activation_range(getattr(op.options, "activation", "NONE"), y)
+    up, down = int(w[w > 0].sum()), -int(w[w < 0].sum())
+    ends = np.array([bias - 128 * up - 127 * down, bias + 127 * up + 128 * down], np.int64)
+    if np.abs(ends).max() >= 1 << 31:
+        raise refuse(op, "an accumulator could pass 32 bits")
+    values = int8.requantize(ends.astype(np.int32), mult, shift, y.zero_point, *bounds)
+    if values[0] != values[1]:
+        raise refuse(op, "a channel's bias leaves no headroom for its weights")
+    return int(values[0]) - y.zero_point
+
+
+def _paired(rows: np.ndarray) -> np.ndarray:
+    """int8[channels, products] → int8[ceil(channels / 2) · products · 2], neighbours interleaved."""
+    padded = np.zeros((len(rows) + len(rows) % 2, rows.shape[1]), np.int8)
+    padded[: len(rows)] = rows
+    return padded.reshape(-1, 2, rows.shape[1]).transpose(0, 2, 1).reshape(-1)
+
+
+def _pointers(weights: np.ndarray, table: np.ndarray) -> tuple[tuple[str, Const], ...]:
+    return (
+        ("weights", Const("int8_t", "weights", weights)),
+        ("channels", Const("dft_channel", "channels", table)),
+    )
+
+
+def _window(graph: Graph, step: Step, kernel: tuple[int, int]) -> Fields:
+    """The window of a convolution: SAME padding and a folded PAD become explicit."""
+    op, o = step.op, cast("ConvOptions | DepthwiseOptions", step.op.options)
+    x, y = graph.tensors[step.sources[0]], graph.tensors[op.outputs[0]]
+    pad = int8.padding_before(graph, op)
+    if o.padding == "VALID":
+        pad = (step.pad[0], step.pad[2])
+    return window_fields(op, x, y, kernel, (o.stride_h, o.stride_w), (o.dilation_h, o.dilation_w), pad)
+
+
+def _product_fields(graph: Graph, op: Op) -> Fields:
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    return (("in_zp", x.zero_point), ("out_zp", y.zero_point), *activation_fields(graph, op))
+
+
+def conv(graph: Graph, step: Step) -> list[Call]:
+    """CONV_2D."""
+    op, o = step.op, cast(ConvOptions, step.op.options)
+    w = _data(graph.tensors[op.inputs[1]])
+    table, rows = channels(graph, op, w.reshape(w.shape[0], -1))
+    groups = rows.reshape(o.groups, -1, rows.shape[1])
+    weights = np.concatenate([_paired(g) for g in groups])
+    fields: Fields = (
+        ("window", _flattened(_window(graph, step, (w.shape[1], w.shape[2])))),
+        *u16(op, groups=o.groups),
+        *_product_fields(graph, op),
+    )
+    inputs = operands(graph, step, 1)
+    return [Call(op, "dft_conv2d_s8", "dft_conv", fields, _pointers(weights, table), inputs, step.writes)]
+
+
+def _flattened(window: Fields) -> Fields:
+    """A 1×1 window without stride is a matrix product: all rows become one, where 16 bits allow."""
+    v = cast("dict[str, int]", dict(window))
+    same = v["kernel_h"] == v["kernel_w"] == v["stride_h"] == v["stride_w"] == 1
+    pixels = v["in_h"] * v["in_w"]
+    if not same or pixels > 0xFFFF or (v["in_h"], v["in_w"]) != (v["out_h"], v["out_w"]):
+        return window
+    v |= {"in_h": 1, "out_h": 1, "in_w": pixels, "out_w": pixels}
+    v |= {"inner_y0": 0, "inner_y1": 1, "inner_x0": 0, "inner_x1": pixels}
+    return tuple(v.items())
+
+
+def depthwise(graph: Graph, step: Step) -> list[Call]:
+    """DEPTHWISE_CONV_2D."""
+    op, o = step.op, cast(DepthwiseOptions, step.op.options)
+    w = _data(graph.tensors[op.inputs[1]])
+    table, rows = channels(graph, op, w.reshape(-1, w.shape[3]).T)
+    fields: Fields = (
+        ("window", _window(graph, step, (w.shape[1], w.shape[2]))),
+        *u16(op, multiplier=o.multiplier),
+        *_product_fields(graph, op),
+    )
+    pointers = _pointers(rows.reshape(-1), table)
+    return [
+        Call(op, "dft_depthwise_s8", "dft_depthwise", fields, pointers, operands(graph, step, 1), step.writes)
+    ]
+
+
+def fully_connected(graph: Graph, step: Step) -> list[Call]:
+    """FULLY_CONNECTED."""
+    op = step.op
+    x, y, w = (graph.tensors[t] for t in (op.inputs[0], op.outputs[0], op.inputs[1]))
+    table, rows = channels(graph, op, _data(w))
+    fields: Fields = (
+        ("rows", x.elements // w.shape[1]),
+        ("in_n", w.shape[1]),
+        ("out_n", w.shape[0]),
+        ("out_zp", y.zero_point),
+        *activation_fields(graph, op),
+    )
+    pointers = _pointers(_paired(rows), table)
+    inputs = operands(graph, step, 1)
+    return [Call(op, "dft_fully_connected_s8", "dft_fully_connected", fields, pointers, inputs, step.writes)]
