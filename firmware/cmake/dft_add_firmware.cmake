@@ -22,7 +22,7 @@ function(dft_add_firmware target)
   set_target_properties(${target} PROPERTIES SUFFIX ".elf" C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_include_directories(${target} PRIVATE "${firmware}/include" "${ARG_GEN}" "${firmware}/boards/cortex_m")
   if(ARG_ENGINE STREQUAL "aot")
-    target_include_directories(${target} PRIVATE "${firmware}/kernels" "${ARG_BUNDLE}/src")
+    target_include_directories(${target} PRIVATE "${firmware}/kernels" "${firmware}/engines/aot" "${ARG_BUNDLE}/src")
   endif()
   dft_flags(${target} "${firmware}" "${ARG_GEN}" "${ARG_BUNDLE}")
   # gcc turns a loop over a name into a call of newlib's strlen, which uses UADD8 and SEL; emulators disagree on them.

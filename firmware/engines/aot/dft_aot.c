@@ -2,7 +2,6 @@
 #include "dft_aot.h"
 
 #include <stddef.h>
-#include <string.h>
 
 static struct {
     const dft_aot_model *model; /* NULL until open succeeded */
@@ -10,11 +9,21 @@ static struct {
     dft_op_hook hook;
 } aot;
 
+/* Not strcmp: newlib's uses UADD8 and SEL, on which emulators disagree. */
+static uint32_t same(const char *a, const char *b)
+{
+    while (*a != '\0' && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
 static uint8_t *find(const dft_region_need *need, const dft_region *regions, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         const dft_region *r = &regions[i];
-        if (strcmp(r->name, need->name) == 0) {
+        if (same(r->name, need->name)) {
             return r->bytes >= need->bytes && (uintptr_t)r->base % need->align == 0 ? r->base : NULL;
         }
     }
