@@ -133,6 +133,9 @@ def calibrate_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     fake_right = np.cumsum(y == 0)[cut] / negatives
     real_right = 1 - np.cumsum(y == 1)[cut] / positives
     balanced = (fake_right + real_right) / 2
+    if balanced.max() < 0.5:
+        # Scores that run the wrong way: calling everything fake is the best that is left.
+        return float(s[-1])
     best = cut[np.isclose(balanced, balanced.max(), rtol=0, atol=1e-12)]
     widest = best[np.argmax(s[best + 1] - s[best])]
     return float((s[widest] + s[widest + 1]) / 2)

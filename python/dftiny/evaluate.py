@@ -1,0 +1,161 @@
+"""Evaluate a checkpoint: tile logits of a data folder's images with PyTorch, and the metrics made of them.
+
+A use case: reads the train and data stages, writes the evaluate stage, owns no algorithm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dftiny.artifact import atomic_write, new_folder, read_manifest, tool_versions, write_json, write_manifest
+from dftiny.data.index import ImageRow, load_index, read_image
+from dftiny.data.tiles import image_logit
+from dftiny.errors import DftError
+from dftiny.metrics import evaluate_scores
+
+if TYPE_CHECKING:
+    from dftiny.nets.checkpoint import Checkpoint
+
+TILES = "tiles.npz"
+METRICS = "metrics.json"
+# Kinds that are neither a plain real nor a generator's fake; each is judged on its own.
+CONTROLS = ("blur", "denoise", "resized", "offgrid")
+
+
+@dataclass(frozen=True)
+class EvaluateSummary:
+    """What was measured: metrics[split][sharing][group], group = all, seen, held-out, a generator or a control."""
+
+    folder: Path
+    metrics: dict[str, Any]
+    images: int
+    tiles: int
+
+
+def evaluate(
+    checkpoint: Path,
+    data: Path,
+    out: Path,
+    *,
+    splits: Sequence[str] = ("test",),
+    sharings: Sequence[str] | None = None,
+    net: str | None = None,
+    tile: int | None = None,
+    threads: int = 1,
+    bootstrap: int = 1000,
+) -> EvaluateSummary:
+    """Judge every image of those splits and sharing profiles (None: all) and write the stage folder `out`.
+
+    `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself.
+    """
+    import torch
+
+    from dftiny.nets.checkpoint import load_checkpoint
+
+    model = load_checkpoint(checkpoint, preset=net, tile=tile)
+    if len(model.classes) > 2:
+        raise DftError(f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only")
+    parent = read_manifest(data, "data").digest
+    rows = [
+        r for r in load_index(data).images if r.split in splits and (sharings is None or r.sharing in sharings)
+    ]
+    if not rows:
+        raise DftError(f"{data} holds no images of {', '.join(splits)}", "choose another --split or --sharing")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        logits = list(_logits(model, data, rows))
+    finally:
+        torch.set_num_threads(before)
+    metrics = image_metrics(rows, [image_logit(v) for v in logits], model.threshold, bootstrap=bootstrap)
+    tiles = sum(len(v) for v in logits)
+    with new_folder(out) as folder:
+        _write_tiles(folder / TILES, rows, logits)
+        write_json(folder / METRICS, {"threshold": model.threshold, "images": len(rows), "tiles": tiles, "metrics": metrics})
+        write_manifest(
+            folder,
+            "evaluate",
+            files=[TILES, METRICS],
+            parents={"data": parent, "checkpoint": model.sha256},
+            config={"splits": list(splits), "sharings": sorted({r.sharing for r in rows}), "net": model.preset, "tile": model.tile},
+            metrics={"images": len(rows), "tiles": tiles},
+            tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
+        )
+    return EvaluateSummary(out, metrics, len(rows), tiles)
+
+
+def _logits(model: Checkpoint, data: Path, rows: Sequence[ImageRow]) -> Iterator[NDArray[np.float32]]:
+    """Real-versus-fake logits [tiles] of each image; one thread decodes ahead."""
+    from rich.progress import track
+
+    from dftiny.nets.predict import image_tile_logits
+
+    with ThreadPoolExecutor(1) as ahead:
+        following = ahead.submit(read_image, data, rows[0])
+        for i in track(range(len(rows)), description="evaluate"):
+            image = following.result()
+            if i + 1 < len(rows):
+                following = ahead.submit(read_image, data, rows[i + 1])
+            logits = image_tile_logits(model.net, image, model.tile)
+            # Two outputs are a softmax pair (fake, real): their difference is the logit.
+            yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+
+
+def _write_tiles(path: Path, rows: Sequence[ImageRow], logits: Sequence[NDArray[np.float32]]) -> None:
+    """ids str [images], counts int32 [images], logits float32 [all tiles] one image after the other."""
+    counts = np.array([len(v) for v in logits], dtype=np.int32)
+    with atomic_write(path) as f:
+        np.savez_compressed(f, ids=np.array([r.id for r in rows]), counts=counts, logits=np.concatenate(logits))
+
+
+def image_metrics(
+    rows: Sequence[ImageRow], scores: Sequence[float], threshold: float, *, seed: int = 0, bootstrap: int = 1000
+) -> dict[str, Any]:
+    """metrics[split][sharing][group] of image logits: all, seen, held-out, every generator, every control.
+
+    "all", "seen", "held-out" and a generator's name stand against the plain reals of the same split and
+    sharing. A processed control (blur, denoise) stands against all fakes, in place of the plain reals.
+    Intervals resample by source photograph. bench uses this for the device's logits too.
+    """
+    result: dict[str, Any] = {}
+    scored = list(zip(rows, scores, strict=True))
+    for split in dict.fromkeys(r.split for r in rows):
+        for sharing in dict.fromkeys(r.sharing for r in rows if r.split == split):
+            part = [(r, s) for r, s in scored if r.split == split and r.sharing == sharing]
+            groups = {
+                name: evaluate_scores(
+                    [r.target for r, _ in members],
+                    [s for _, s in members],
+                    threshold,
+                    [r.source for r, _ in members],
+                    seed,
+                    bootstrap,
+                )
+                for name, members in _groups(part).items()
+            }
+            result.setdefault(split, {})[sharing] = groups
+    return result
+
+
+def _groups(part: list[tuple[ImageRow, float]]) -> dict[str, list[tuple[ImageRow, float]]]:
+    plain = [(r, s) for r, s in part if r.kind not in CONTROLS]
+    reals = [(r, s) for r, s in plain if r.label == "real"]
+    fakes = [(r, s) for r, s in plain if r.label == "fake"]
+    seen = [(r, s) for r, s in fakes if r.seen]
+    held_out = [(r, s) for r, s in fakes if not r.seen]
+    groups = {"all": reals + fakes, "seen": reals + seen if seen else [], "held-out": reals + held_out if held_out else []}
+    for kind in dict.fromkeys(r.kind for r, _ in fakes):
+        groups[kind] = reals + [(r, s) for r, s in fakes if r.kind == kind]
+    for kind in CONTROLS:
+        members = [(r, s) for r, s in part if r.kind == kind]
+        if members and all(r.label == "real" for r, _ in members):
+            members += fakes
+        groups[kind] = members
+    return {name: members for name, members in groups.items() if members}
