@@ -33,8 +33,8 @@ __all__ = [
     "table",
 ]
 
-# Elements of the largest activation worked on at once: int64 intermediates stay near the cache.
-_CHUNK_ELEMENTS = 1 << 18
+# Elements of the largest activation worked on at once: measured fastest on one core with 2 MB of cache.
+_CHUNK_ELEMENTS = 1 << 20
 
 
 def run(graph: Graph, x: np.ndarray) -> np.ndarray:

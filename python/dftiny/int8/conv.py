@@ -139,22 +139,40 @@ def depthwise(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
     w = graph.tensors[op.inputs[1]].data
     assert w is not None
     dtype = _exact_type(w, (0, 1, 2), graph.tensors[op.inputs[0]])
+    if o.multiplier > 1:  # output channel c·multiplier + m reads input channel c
+        x = np.repeat(x, o.multiplier, axis=3)
     padded = _padded(graph, op, x, dtype)
-    _, height, width, channels = out.shape
-    # Output channel c·multiplier + m reads input channel c.
-    taps = w[0].reshape(*w.shape[1:3], -1, o.multiplier).astype(dtype)
-    acc: np.ndarray = np.zeros((len(x), height, width, channels // o.multiplier, o.multiplier), dtype)
-    product = np.empty_like(acc)
-    for i in range(w.shape[1]):
-        for j in range(w.shape[2]):
-            top, left = i * o.dilation_h, j * o.dilation_w
-            view = padded[
-                :,
-                top : top + (height - 1) * o.stride_h + 1 : o.stride_h,
-                left : left + (width - 1) * o.stride_w + 1 : o.stride_w,
-            ]
-            acc += np.multiply(view[..., None], taps[i, j], out=product)
+    acc = _shifted_sums(padded, w[0].astype(dtype), o, (len(x), *out.shape[1:]))
     return _finish(graph, op, acc.reshape(len(x), *out.shape[1:]), activation_range(o.activation, out))
+
+
+def _shifted_sums(
+    padded: np.ndarray, taps: np.ndarray, o: DepthwiseOptions, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Σ over the window of shifted image × tap, float[n, H', W', C]; taps are [kh, kw, C]."""
+    n, height, width, channels = shape
+    if o.stride_w == 1:
+        # Whole rows of W·C values at once: numpy's inner loop is slow on a few channels.
+        padded = padded.reshape(n, padded.shape[1], -1, 1)
+        taps = np.tile(taps, (1, 1, width))[..., None]
+        unit, span = channels, width * channels
+    else:
+        unit, span = 1, (width - 1) * o.stride_w + 1
+    step = 1 if o.stride_w == 1 else o.stride_w
+    acc: np.ndarray | None = None
+    product: np.ndarray | None = None
+    for i in range(taps.shape[0]):
+        rows = slice(i * o.dilation_h, i * o.dilation_h + (height - 1) * o.stride_h + 1, o.stride_h)
+        for j in range(taps.shape[1]):
+            left = j * o.dilation_w * unit
+            view = padded[:, rows, left : left + span : step]
+            if acc is None:
+                acc = view * taps[i, j]
+                product = np.empty_like(acc)
+            else:
+                acc += np.multiply(view, taps[i, j], out=product)
+    assert acc is not None
+    return acc
 
 
 def fully_connected(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
