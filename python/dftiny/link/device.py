@@ -27,8 +27,9 @@ HELLO_S = 10.0  # how long to wait for a first answer
 SILENCE_S = 15.0  # without any valid answer: the board is lost
 RUN_S = 120.0  # one inference may take this long
 MAX_RESTARTS = 20  # of one tile: a board that resets for ever is lost too
-RETRY_MAX_S = 4.0
-RETRY_MIN_S = 0.08
+RETRY_FIRST_S = 1.0  # before the first round trip was seen
+RETRY_MIN_S = 0.02  # a busy computer's scheduler needs as much
+RETRY_MAX_S = 1.0
 PIECE_MIN_BYTES = 32
 TICK_BYTES = 4
 
@@ -94,17 +95,23 @@ class Silent(LinkLost):
 
 
 class _Patience:
-    """When to ask again: smoothed round trip + 4 deviations (RFC 6298), doubled for each silence in a row."""
+    """When to ask again: smoothed round trip + 4 deviations (RFC 6298), longer after each silence in a row.
 
-    def __init__(self, first_s: float) -> None:
-        self._smooth_s, self._deviation_s, self._silences = first_s / 3, first_s / 6, 0
+    The growth is gentle: on a line of one's own a lost reply means damage, not the congestion that doubling is for.
+    """
+
+    def __init__(self) -> None:
+        self._smooth_s, self._deviation_s, self._silences = RETRY_FIRST_S, 0.0, 0
+        self._known = False
 
     def wait_s(self) -> float:
         base = max(RETRY_MIN_S, self._smooth_s + 4 * self._deviation_s)
-        return min(RETRY_MAX_S, base * 2.0 ** min(self._silences, 8))
+        return min(max(RETRY_MAX_S, base), base * 1.5 ** min(self._silences, 20))
 
     def answered(self, seconds: float) -> None:
         self._silences = 0
+        if not self._known:
+            self._known, self._smooth_s, self._deviation_s = True, seconds, seconds / 2
         self._deviation_s += (abs(seconds - self._smooth_s) - self._deviation_s) / 4
         self._smooth_s += (seconds - self._smooth_s) / 8
 
@@ -129,7 +136,8 @@ class Device:
         self._trace = trace
         self._silence_s, self._hello_s = silence_s, hello_s
         self._seq = 0
-        self._patience: dict[str, _Patience] = {}
+        # A run takes as long as its network does; all other requests are answered at once.
+        self._link_patience, self._run_patience = _Patience(), _Patience()
         self._piece_max = frame.max_payload() - 8  # image_id and offset
         self._piece = self._piece_max
         # Ids start anywhere, so that a reply kept from an earlier session is never taken for ours.
@@ -149,7 +157,7 @@ class Device:
         request = messages.encode(name, self._seq, **fields)
         # A zero first ends whatever half frame an earlier attempt left on the line.
         wire = (b"\0" if again else b"") + frame.encode(request)
-        patience = self._patience.setdefault(name, _Patience(1.0))
+        patience = self._run_patience if name == "run" else self._link_patience
         start = time.monotonic()
         wait_s = patience.wait_s() + self._line_s(len(wire) + 64)
         self._show("→", request)
@@ -331,7 +339,7 @@ class Device:
                     raise Silent(f"the board on {self.name} stopped answering")
                 self.count.retries += 1
                 # On a line that damages single bytes, a shorter piece has a better chance to pass whole.
-                self._piece = max(PIECE_MIN_BYTES, self._piece * 3 // 4)
+                self._piece = max(PIECE_MIN_BYTES, self._piece * 3 // 4 if attempts == 1 else self._piece // 2)
                 continue
             self._piece = min(self._piece_max, self._piece + 16)
             self._seq = (self._seq + 1) % 256
