@@ -40,11 +40,19 @@ class HighPass(nn.Module):
         return functional.relu6(self.conv(pixels))
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, padding: int = 0, groups: int = 1) -> nn.Sequential:
+def conv_bn(
+    inputs: int,
+    outputs: int,
+    kernel: int | tuple[int, int] = 1,
+    stride: int | tuple[int, int] = 1,
+    padding: int | tuple[int, int] = 0,
+    groups: int = 1,
+    eps: float = 1e-5,
+) -> nn.Sequential:
     """Convolution and batch normalisation, which the export folds into one convolution with a bias."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
     # Momentum 0.1 is PyTorch's convention; micromind's 0.999 is TensorFlow's and would keep the last batch only.
-    return nn.Sequential(conv, nn.BatchNorm2d(outputs, momentum=0.1))
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=eps, momentum=0.1))
 
 
 class PatchStem(nn.Module):
@@ -102,5 +110,5 @@ class PhiBlock(nn.Module):
             # TFLite's SAME at stride 2 on an even size: one zero row below, one zero column at the right.
             y = functional.pad(y, (0, 1, 0, 1))
         y = functional.relu6(self.depthwise(y))
-        y = self.project(self.gate(y))
-        return x + y if self.residual else y
+        projected: Tensor = self.project(self.gate(y))
+        return x + projected if self.residual else projected

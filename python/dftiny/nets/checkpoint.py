@@ -5,17 +5,21 @@ Reads also plain state dicts (.pt, .pth, without running any code in them) when 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dftiny.artifact import atomic_write, sha256_file
+from dftiny.artifact import atomic_write, canonical_json, sha256_file
 from dftiny.errors import DftError
 from dftiny.nets.registry import create, names
 
+# All of dftiny's metadata is one JSON value under one key: safetensors writes several keys in a random order.
+KEY = "dftiny"
 FORMAT = "dftiny-checkpoint-1"
 
 
@@ -47,12 +51,12 @@ def save_checkpoint(
     metadata = {
         "format": FORMAT,
         "preset": preset,
-        "tile": str(tile),
-        "threshold": repr(float(threshold)),
-        "classes": ",".join(classes),
+        "tile": tile,
+        "threshold": float(threshold),
+        "classes": list(classes),
     }
     with atomic_write(path) as f:
-        f.write(save(state, metadata))
+        f.write(save(state, {KEY: canonical_json(metadata).decode()}))
 
 
 def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None = None) -> Checkpoint:
@@ -69,15 +73,15 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         raise DftError(f"{path} does not say which net it is", f"give --net NAME, one of: {', '.join(names())}")
     try:
         size = int(metadata["tile"]) if tile is None and "tile" in metadata else tile
-        threshold = float(metadata.get("threshold", "0"))
-    except ValueError as e:
+        threshold = float(metadata.get("threshold", 0.0))
+        classes = tuple(str(c) for c in metadata.get("classes", ("fake", "real")))
+    except (ValueError, TypeError) as e:
         raise DftError(f"{path} has damaged metadata: {e}") from e
     if not math.isfinite(threshold):
         raise DftError(f"{path} has a threshold that is not a number")
     with torch.random.fork_rng(devices=[]):
         net = create(name, size)
     _fill(net, state, path, name)
-    classes = tuple(metadata.get("classes", "fake,real").split(","))
     return Checkpoint(net.eval(), name, size or _default_tile(name), threshold, classes, sha256_file(path))
 
 
@@ -88,28 +92,55 @@ def _default_tile(name: str) -> int:
 
 
 def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as e:
-        # PyTorch's message lists every tensor over many lines; the first is enough for the person at the keyboard.
-        detail = str(e).splitlines()[1].strip() if len(str(e).splitlines()) > 1 else str(e)
-        raise DftError(f"{path} does not fit the net {name}: {detail[:160]}", "name its net with --net") from e
+    # Nets of other projects take those projects' names too: they say how in `adopt`.
+    adopt = getattr(net, "adopt", None)
+    state = state if adopt is None else adopt(state)
+    misfit = _misfit(net.state_dict(), state)
+    if misfit is not None:
+        raise DftError(f"{path} does not fit the net {name}: {misfit}", "name its net with --net")
+    net.load_state_dict(state)
     bad = [k for k, v in net.state_dict().items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
     if bad:
         raise DftError(f"{path} holds values that are not numbers (in {bad[0]})", "train again")
 
 
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _misfit(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str | None:
+    """What keeps `given` from filling a net whose state dict is `wanted`: tensors by name, at most three of a kind."""
+
+    def some(keys: list[str]) -> str:
+        return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+    # PyTorch counts batches since 0.4.1; older files lack the count, and inference does not use it.
+    missing = [k for k in wanted if k not in given and not k.endswith("num_batches_tracked")]
+    unexpected = [k for k in given if k not in wanted]
+    shapes = [
+        f"{k} is {tuple(given[k].shape)} and must be {tuple(v.shape)}"
+        for k, v in wanted.items()
+        if k in given and given[k].shape != v.shape
+    ]
+    parts = [
+        f"{len(missing)} of {len(wanted)} tensors are missing ({some(missing)})" if missing else "",
+        f"it holds {len(unexpected)} unknown ({some(unexpected)})" if unexpected else "",
+        some(shapes),
+    ]
+    return "; ".join(part for part in parts if part) or None
+
+
+def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="pt", device="cpu") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}, dict(f.metadata() or {})  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as e:
+            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a dict)
+            metadata = json.loads((f.metadata() or {}).get(KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as e:
         raise DftError(f"{path} is not a safetensors file, or it is damaged: {e}") from e
+    if not isinstance(metadata, dict):
+        raise DftError(f"{path} has damaged metadata")
+    return state, metadata
 
 
-def _state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from pickle import UnpicklingError
 
     try:
@@ -117,6 +148,9 @@ def _state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
         raise DftError(f"{path} is not a PyTorch state dict: {str(e).splitlines()[0][:120]}", "save net.state_dict()") from e
     value = value.get("state_dict", value) if isinstance(value, dict) else value
+    if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
+        # micromind saves one state dict a module of its trainer.
+        value = {f"{module}.{k}": v for module, tensors in value.items() for k, v in tensors.items()}
     if not isinstance(value, dict) or not all(isinstance(v, Tensor) for v in value.values()):
         raise DftError(f"{path} is not a PyTorch state dict", "save net.state_dict()")
     return value, {}

@@ -17,7 +17,7 @@ from dftiny.errors import DftError
 
 Factory = Callable[[int], nn.Module]
 _PRESETS: dict[str, Preset] = {}
-_MODULES = ("dftiny.nets.phinet",)
+_MODULES = ("dftiny.nets.phinet", "dftiny.nets.phinet_thesis", "dftiny.nets.micronet")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class _Run:
         torch.manual_seed(seed)
         self.net = create(recipe.net, recipe.tile).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [p for p in self.net.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, recipe.peak_rate, weight_decay=recipe.weight_decay)
+        self.optimiser = torch.optim.AdamW(trained, recipe.peak_rate, weight_decay=recipe.weight_decay, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, recipe.peak_rate, total_steps=recipe.steps, pct_start=recipe.warmup
         )

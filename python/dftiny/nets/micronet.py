@@ -1,0 +1,314 @@
+"""MicroNet-M1 (Li et al. 2021, arXiv 2108.05894) in the form that converts to int8.
+
+Micro-factorised convolutions (depthwise as k x 1 and 1 x k, pointwise in groups with a shuffle between) and
+Dynamic Shift-Max. Where the paper's own form does not convert, another one of equal value stands: shuffles
+are one int32 index_select, ReLU6 comes before the shuffle (so that it fuses into the convolution), and every
+coefficient of the Shift-Max is a 1 x 1 convolution of the pooled map with the +3 of its h-sigmoid in the bias.
+Weights of the paper's authors go in by name: `from_authors`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dftiny.nets.blocks import CLAMP, conv_bn
+from dftiny.nets.phinet import divisible
+from dftiny.nets.registry import register
+from dftiny.nets.thesis import Head, PixelConv, head_names
+
+COEFFICIENT_RANGE = 4.0  # a coefficient moves in -2..2 around its initial value (section 4 of the paper)
+REDUCTION = 8  # of the channels of a Shift-Max, before its coefficients
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row of the paper's table 1. `groups` of the convolution that expands (0: depthwise only) and its shuffle.
+
+    `project` is (groups, shuffle) of the convolution that reduces, (0, 0) where there is none. `acts` says for
+    the three places of an activation: 0 none or ReLU6, 1 linear Shift-Max, 2 Shift-Max of two fusions.
+    """
+
+    stride: int
+    outputs: int
+    kernel: int
+    expand: tuple[int, int]
+    groups: tuple[int, int]
+    project: tuple[int, int]
+    acts: tuple[int, int, int]
+    reduction: int
+
+
+M1 = (
+    Block(2, 8, 3, (2, 2), (0, 6), (2, 2), (2, 0, 1), 1),
+    Block(2, 16, 3, (2, 2), (0, 8), (4, 4), (2, 2, 1), 1),
+    Block(2, 16, 5, (2, 2), (0, 16), (4, 4), (2, 2, 1), 1),
+    Block(1, 32, 5, (1, 6), (4, 4), (4, 4), (2, 2, 1), 1),
+    Block(2, 64, 5, (1, 6), (8, 8), (8, 8), (2, 2, 1), 1),
+    Block(1, 96, 3, (1, 6), (8, 8), (8, 8), (2, 2, 1), 2),
+    Block(1, 576, 3, (1, 6), (12, 12), (0, 0), (2, 2, 1), 2),
+)
+
+
+def shuffled(order: Tensor, groups: int) -> Tensor:
+    """Channel numbers after a shuffle: read `order` as [groups, channels / groups] and transpose it."""
+    return order.view(groups, -1).t().reshape(-1)
+
+
+def shifted(channels: int, groups: int) -> Tensor:
+    """Channel numbers after the circular shift of a Shift-Max: by one group, and by one channel in the group."""
+    return torch.arange(channels).view(groups, -1).roll(-1, 0).roll(-1, 1).reshape(-1)
+
+
+class Permute(nn.Module):
+    """Channels of [n, c, H, W] in a fixed other order. int32 indices: TFLM refuses a GATHER with int64."""
+
+    order: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order.to(torch.int32), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.index_select(1, self.order)
+
+
+class Coefficient(nn.Module):
+    """One dynamic coefficient a channel: [n, squeezed, 1, 1] to [n, channels, 1, 1] in start - 2 .. start + 2."""
+
+    def __init__(self, squeezed: int, channels: int, start: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(squeezed, channels, 1)
+        self.start = start
+        assert self.conv.bias is not None
+        # ReLU6(x + 3) is six times the h-sigmoid of x.
+        nn.init.constant_(self.conv.bias, CLAMP)
+
+    def forward(self, squeezed: Tensor) -> Tensor:
+        gate = functional.relu6(self.conv(squeezed))
+        return gate * (COEFFICIENT_RANGE / 6.0) + (self.start - COEFFICIENT_RANGE / 2.0)
+
+
+class ShiftMax(nn.Module):
+    """Dynamic Shift-Max: max over k fusions of a[k] * x + b[k] * shift(x), coefficients from the mean of x.
+
+    float [n, c, H, W] to the same. With one fusion it is linear in x. `starts` are the coefficients' values
+    when the net knows nothing: (a1, b1) or (a1, b1, a2, b2).
+    """
+
+    def __init__(self, channels: int, groups: int, reduction: int, starts: tuple[float, ...]) -> None:
+        super().__init__()
+        squeezed = divisible(channels // reduction, 4)
+        self.squeeze = nn.Conv2d(channels, squeezed, 1)
+        self.coefficients = nn.ModuleList(Coefficient(squeezed, channels, start) for start in starts)
+        self.shift = Permute(shifted(channels, groups))
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
+        c = [coefficient(squeezed) for coefficient in self.coefficients]
+        other = self.shift(x)
+        fused = x * c[0] + other * c[1]
+        return fused if len(c) == 2 else torch.maximum(fused, x * c[2] + other * c[3])
+
+    def products(self, x: Tensor) -> int:
+        """Products of a coefficient and a value for one tile of the map x [n, c, H, W]."""
+        return len(self.coefficients) * x[0].numel()
+
+
+def factorised(inputs: int, expand: tuple[int, int], kernel: int, stride: int) -> nn.Sequential:
+    """The micro-factorised depthwise convolution: k x 1, then 1 x k, each with its channel multiplier."""
+    middle, pad = inputs * expand[0], kernel // 2
+    return nn.Sequential(
+        conv_bn(inputs, middle, (kernel, 1), (stride, 1), (pad, 0), groups=inputs),
+        conv_bn(middle, middle * expand[1], (1, kernel), (1, stride), (0, pad), groups=middle),
+    )
+
+
+def _shift_max(channels: int, groups: int, reduction: int, act: int) -> ShiftMax:
+    starts = (1.0, 0.0, 1.0, 0.0) if act == 2 else (1.0, 0.0)
+    return ShiftMax(channels, groups, reduction, starts)
+
+
+class MicroBlockA(nn.Module):
+    """Micro-Block A: depthwise convolutions that expand, then a grouped convolution that reduces."""
+
+    def __init__(self, inputs: int, row: Block) -> None:
+        super().__init__()
+        wide, outputs, reduction = inputs * row.expand[0] * row.expand[1], row.outputs, REDUCTION * row.reduction
+        order = shuffled(torch.arange(wide), row.groups[1])
+        if row.acts[1]:
+            order = shuffled(order, wide // 2)
+        self.spatial = factorised(inputs, row.expand, row.kernel, row.stride)
+        self.act = _shift_max(wide, row.groups[1], reduction, row.acts[1]) if row.acts[1] else nn.ReLU6()
+        self.shuffle = Permute(order)
+        self.project = conv_bn(wide, outputs, groups=row.project[0])
+        self.mix = _shift_max(outputs, row.project[1], reduction // 2, 1)
+        self.shuffle_out = Permute(shuffled(shuffled(torch.arange(outputs), row.project[1]), outputs // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.shuffle(self.act(self.spatial(x)))
+        projected: Tensor = self.shuffle_out(self.mix(self.project(y)))
+        return projected
+
+
+class MicroBlockB(nn.Module):
+    """Micro-Block B and C: grouped convolution that expands, depthwise, grouped convolution that reduces."""
+
+    def __init__(self, inputs: int, row: Block) -> None:
+        super().__init__()
+        wide, outputs, reduction = inputs * row.expand[0] * row.expand[1], row.outputs, REDUCTION * row.reduction
+        self.widen = conv_bn(inputs, wide, groups=row.groups[0])
+        self.act_wide = _shift_max(wide, row.groups[1], reduction, row.acts[0])
+        self.shuffle_wide = Permute(shuffled(torch.arange(wide), row.groups[1]))
+        self.spatial = factorised(wide, (1, 1), row.kernel, row.stride)
+        # Here the shift goes by the other factor: as many groups as there were channels in a group.
+        self.act = _shift_max(wide, wide // row.groups[1], reduction, row.acts[1])
+        self.shuffle = Permute(shuffled(torch.arange(wide), wide // 4))
+        self.project = conv_bn(wide, outputs, groups=row.project[0])
+        self.mix = _shift_max(outputs, row.project[1], reduction // 2 if outputs < wide else reduction, 1)
+        self.shuffle_out = Permute(shuffled(shuffled(torch.arange(outputs), row.project[1]), outputs // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.shuffle_wide(self.act_wide(self.widen(x)))
+        y = self.shuffle(self.act(self.spatial(y)))
+        projected: Tensor = self.shuffle_out(self.mix(self.project(y)))
+        return projected
+
+
+class MicroBlockLast(nn.Module):
+    """The last block: a grouped convolution that expands, and a linear Shift-Max."""
+
+    def __init__(self, inputs: int, row: Block) -> None:
+        super().__init__()
+        self.widen = conv_bn(inputs, row.outputs, groups=row.groups[0])
+        self.mix = _shift_max(row.outputs, row.groups[1], REDUCTION * row.reduction, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(self.widen(x))
+        return mixed
+
+
+def _block(inputs: int, row: Block) -> nn.Module:
+    if row.groups[0] == 0:
+        return MicroBlockA(inputs, row)
+    return MicroBlockB(inputs, row) if row.project[0] else MicroBlockLast(inputs, row)
+
+
+class ImageNetHead(nn.Module):
+    """The paper's classifier on pooled features [n, 576]: 960, then 1000 classes, each with BatchNorm and h-swish."""
+
+    def __init__(self, features: int, classes: int = 1000, hidden: int = 960) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(features, hidden), nn.BatchNorm1d(hidden))
+        self.classes = nn.Sequential(nn.Linear(hidden, classes), nn.BatchNorm1d(classes))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return functional.hardswish(self.classes(functional.hardswish(self.hidden(features))))
+
+
+class MicroNet(nn.Module):
+    """Factorised stem, seven micro-blocks, ReLU6, mean, h-swish, and a head.
+
+    float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`).
+    """
+
+    def __init__(self, rows: tuple[Block, ...] = M1, *, imagenet: bool = False) -> None:
+        super().__init__()
+        # At stride 2 and an even size only the first row and column of the padding are ever looked at.
+        self.stem = PixelConv(3, (3, 1), stride=(2, 1), frame=(0, 0, 1, 0))
+        self.stem_norm = nn.BatchNorm2d(3)
+        self.stem_wide = conv_bn(3, 6, (1, 3), (1, 2), (0, 1), groups=3)
+        self.stem_shuffle = Permute(shuffled(torch.arange(6), 3))
+        channels, blocks = 6, []
+        for row in rows:
+            blocks.append(_block(channels, row))
+            channels = row.outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = ImageNetHead(channels) if imagenet else Head(channels)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """Pooled features [n, 576] of tiles [n, 3, H, W]."""
+        x = self.stem_wide(self.stem_norm(self.stem(pixels)))
+        x = self.blocks(self.stem_shuffle(functional.relu6(x)))
+        pooled = functional.relu6(x).mean((2, 3), keepdim=True)
+        return functional.hardswish(pooled).flatten(1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(pixels))
+        return logits
+
+    def adopt(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state dict under this net's names, from one with the authors' names: see `from_authors`."""
+        return from_authors(state, self.blocks)
+
+
+@register(tile=96)
+def micronet_m1(tile: int) -> nn.Module:
+    """MicroNet-M1, 0.55 M parameters, ImageNet normalisation inside; takes the authors' weights."""
+    del tile  # fully convolutional up to the pooling
+    return MicroNet()
+
+
+# The authors' numbering of the layers of a block, by kind of block, and their names inside a layer.
+_LAYERS: dict[type, dict[int, str]] = {
+    MicroBlockA: {0: "spatial", 1: "act", 4: "project", 5: "mix"},
+    MicroBlockB: {0: "widen", 1: "act_wide", 3: "spatial", 5: "act", 7: "project", 8: "mix"},
+    MicroBlockLast: {0: "widen", 1: "mix"},
+}
+_STEM = {0: "stem", 1: "stem_norm", 2: "stem_wide.0", 3: "stem_wide.1"}
+_CLASSIFIER = {0: "head.hidden", 2: "head.classes"}
+_CLASSIFIER_KEY = re.compile(r"(?:.*\.)?classifier\.([02])\.linear\.([01])\.(\w+)$")
+_STEM_KEY = re.compile(r"(?:.*\.)?features\.0\.stem\.0\.conv\.([0-3])\.(\w+)$")
+_BLOCK_KEY = re.compile(r"(?:.*\.)?features\.(\d+)\.layers\.(\d+)\.(conv|fc)\.(\d)\.(\w+)$")
+
+
+def from_authors(state: dict[str, Tensor], blocks: nn.Sequential) -> dict[str, Tensor]:
+    """Rename the tensors of the authors' MicroNet (any prefix) and of a head of two linear layers beside it.
+
+    Their one layer of all coefficients becomes one convolution each. Tensors it does not know keep their names,
+    so that loading names them; a dict without the authors' names is left alone.
+    """
+    names = {key: name for key in state if (name := _authors_name(key, blocks)) is not None}
+    if not names:
+        return state
+    names |= head_names(state, names)
+    renamed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = names.get(key, key)
+        # Their squeeze and coefficients are linear layers, here they are 1 x 1 convolutions.
+        filters = value[:, :, None, None] if value.ndim == 2 else value
+        if name in renamed:
+            renamed[key] = value  # a second net in the file: loading names it
+        elif ".coefficients." in name and value.ndim:
+            mix, _, last = name.rpartition(".coefficients.")
+            shift_max = blocks.get_submodule(mix.removeprefix("blocks."))
+            assert isinstance(shift_max, ShiftMax)  # _authors_name looked
+            for i, part in enumerate(filters.chunk(len(shift_max.coefficients))):
+                renamed[f"{mix}.coefficients.{i}.conv.{last}"] = part + CLAMP if last == "bias" else part
+        else:
+            renamed[name] = filters if ".squeeze." in name else value
+    return renamed
+
+
+def _authors_name(key: str, blocks: nn.Sequential) -> str | None:
+    """This net's name of a tensor of theirs; `blocks.1.act.coefficients.weight` for all coefficients together."""
+    if match := _STEM_KEY.match(key):
+        return f"{_STEM[int(match[1])]}.{match[2]}"
+    if match := _CLASSIFIER_KEY.match(key):
+        return f"{_CLASSIFIER[int(match[1])]}.{match[2]}.{match[3]}"
+    match = _BLOCK_KEY.match(key)
+    if match is None:
+        return None
+    index, layer, step, last = int(match[1]) - 1, int(match[2]), int(match[4]), match[5]
+    part = _LAYERS[type(blocks[index])].get(layer) if 0 <= index < len(blocks) else None
+    if part is None or (match[3] == "fc") != isinstance(blocks[index].get_submodule(part), ShiftMax):
+        return None
+    if match[3] == "fc":
+        inner = "squeeze" if step == 0 else "coefficients"
+    else:  # two convolutions in a row are a Sequential of two here
+        inner = f"{step // 2}.{step % 2}" if part == "spatial" else str(step)
+    return f"blocks.{index}.{part}.{inner}.{last}"
