@@ -7,12 +7,26 @@
 
 static inline void put(const dft_conv *p, const dft_channel *c, int32_t acc, int8_t *out)
 {
-    int32_t v = dft_requant(acc, c->mult, c->left1, c->right) + p->out_zp;
-    *out = dft_clamp(v, p->act_min, p->act_max);
+    *out = dft_finish(c, acc, p->narrow, p->act_min, p->act_max);
+}
+
+/* One channel of two pixels; its record is read once. */
+static inline void put2(const dft_conv *p, const dft_channel *c, int32_t acc, int32_t acc2, int8_t *out, int8_t *out2)
+{
+    int32_t mult = c->mult, round = c->round;
+    uint32_t left1 = c->left1, right = c->right;
+    int32_t v = dft_output(acc, mult, round, left1, right);
+    int32_t v2 = dft_output(acc2, mult, round, left1, right);
+    if (p->narrow) {
+        v = dft_clamp(v, p->act_min, p->act_max);
+        v2 = dft_clamp(v2, p->act_min, p->act_max);
+    }
+    *out = (int8_t)v;
+    *out2 = (int8_t)v2;
 }
 
 /* Two neighbouring pixels, all channels; one group, no horizontal dilation. */
-static void inner_pair(const dft_conv *p, const int8_t *x, const int8_t *y, int8_t *out)
+static DFT_NOINLINE void inner_pair(const dft_conv *p, const int8_t *x, const int8_t *y, int8_t *out)
 {
     const dft_window *win = &p->window;
     uint32_t run = (uint32_t)win->kernel_w * win->in_c;
@@ -28,17 +42,36 @@ static void inner_pair(const dft_conv *p, const int8_t *x, const int8_t *y, int8
         for (uint32_t ky = win->kernel_h; ky > 0; ky--, xr += row, yr += row, w += 2 * run) {
             dft_dot2(xr, yr, w, run, acc);
         }
-        put(p, &ch[0], acc[0], &out[c]);
-        put(p, &ch[0], acc[2], &out2[c]);
+        put2(p, &ch[0], acc[0], acc[2], &out[c], &out2[c]);
         if (both) {
-            put(p, &ch[1], acc[1], &out[c + 1]);
-            put(p, &ch[1], acc[3], &out2[c + 1]);
+            put2(p, &ch[1], acc[1], acc[3], &out[c + 1], &out2[c + 1]);
         }
     }
 }
 
+/* The same for a window of one row: pointwise convolutions above all. */
+static DFT_NOINLINE void row_pair(const dft_conv *p, const int8_t *x, const int8_t *y, int8_t *out)
+{
+    uint32_t n = (uint32_t)p->window.kernel_w * p->window.in_c;
+    const int8_t *w = p->weights;
+    const dft_channel *ch = p->channels;
+    int8_t *out2 = out + p->window.out_c;
+    int8_t *last = out2 - 1;
+    for (; out < last; ch += 2, w += 2u * n, out += 2, out2 += 2) {
+        int32_t acc[4] = {ch[0].bias, ch[1].bias, ch[0].bias, ch[1].bias};
+        dft_dot2(x, y, w, n, acc);
+        put2(p, &ch[0], acc[0], acc[2], &out[0], &out2[0]);
+        put2(p, &ch[1], acc[1], acc[3], &out[1], &out2[1]);
+    }
+    if (out == last) {
+        int32_t acc[4] = {ch->bias, 0, ch->bias, 0};
+        dft_dot2(x, y, w, n, acc);
+        put2(p, ch, acc[0], acc[2], out, out2);
+    }
+}
+
 /* A tap outside the input: the padded value times the weights. */
-static void padded_tap(const int8_t *w, uint32_t n, int32_t zp, int32_t acc[2])
+static DFT_NOINLINE void padded_tap(const int8_t *w, uint32_t n, int32_t zp, int32_t acc[2])
 {
     int32_t s0 = 0, s1 = 0;
     for (; n > 0; n--, w += 2) {
@@ -51,7 +84,7 @@ static void padded_tap(const int8_t *w, uint32_t n, int32_t zp, int32_t acc[2])
 
 /* Two channels of one pixel, tap by tap. `iy`, `ix`: the window's first input position, perhaps negative;
  * `in`: the first input channel of the group. Returns the weights behind those it used. */
-static const int8_t *tap_pair(const dft_conv *p, const int8_t *in, int32_t iy, int32_t ix, const int8_t *w,
+static DFT_NOINLINE const int8_t *tap_pair(const dft_conv *p, const int8_t *in, int32_t iy, int32_t ix, const int8_t *w,
                               int32_t acc[2])
 {
     const dft_window *win = &p->window;
@@ -69,7 +102,7 @@ static const int8_t *tap_pair(const dft_conv *p, const int8_t *in, int32_t iy, i
     return w;
 }
 
-static void tap_pixel(const dft_conv *p, const int8_t *in, int32_t iy, int32_t ix, int8_t *out)
+static DFT_NOINLINE void tap_pixel(const dft_conv *p, const int8_t *in, int32_t iy, int32_t ix, int8_t *out)
 {
     const dft_window *win = &p->window;
     uint32_t group_in = win->in_c / (uint32_t)p->groups;
@@ -101,7 +134,11 @@ void dft_conv2d_s8(const dft_conv *p, const int8_t *in, int8_t *out)
             int32_t ix = (int32_t)(ox * win->stride_w) - win->pad_left;
             if (rows_in && ox >= win->inner_x0 && ox + 1u < win->inner_x1) {
                 const int8_t *x = in + ((uint32_t)iy * win->in_w + (uint32_t)ix) * win->in_c;
-                inner_pair(p, x, x + step, out);
+                if (win->kernel_h == 1u) {
+                    row_pair(p, x, x + step, out);
+                } else {
+                    inner_pair(p, x, x + step, out);
+                }
                 ox += 2;
                 out += 2u * win->out_c;
             } else {

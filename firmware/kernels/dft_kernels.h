@@ -10,11 +10,13 @@
 /* Raised whenever a struct or a weight order below changes: generated code refuses another version. */
 #define DFT_KERNELS_VERSION 1
 
-/* Requantisation of one output channel: ((acc << left) * mult, twice rounded) >> right.
- * `left1` is left + 1: the doubling of the high multiplication is part of the shift. */
+/* Requantisation of one output channel: ((acc << left) * mult, twice rounded) >> right, plus the zero point.
+ * `left1` is left + 1: the doubling of the high multiplication is part of the shift. `round` is half of
+ * 2^right plus the output's zero point << right, so that one addition does both; right <= 22. */
 typedef struct dft_channel {
     int32_t bias; /* with input_offset * sum(weights) folded in */
     int32_t mult;
+    int32_t round;
     uint8_t left1;
     uint8_t right;
     uint16_t reserved;
@@ -37,8 +39,8 @@ typedef struct dft_window {
 typedef struct dft_conv {
     dft_window window;
     uint16_t groups;
-    int16_t in_zp; /* what a padded position holds */
-    int16_t out_zp;
+    int16_t in_zp;   /* what a padded position holds */
+    uint16_t narrow; /* the activation bounds are narrower than int8 */
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels; /* [out_c] */
@@ -49,16 +51,17 @@ typedef struct dft_depthwise {
     dft_window window;
     uint16_t multiplier;
     int16_t in_zp;
-    int16_t out_zp;
+    uint16_t narrow;
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels;
+    const int8_t *padding; /* [in_c] of in_zp, or null where every window lies inside */
 } dft_depthwise;
 
 /* Weights int8 [ceil(out_n / 2)][in_n][2]; `rows` input vectors. */
 typedef struct dft_fully_connected {
     uint32_t rows, in_n, out_n;
-    int16_t out_zp;
+    uint16_t narrow;
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels;
@@ -83,8 +86,9 @@ typedef struct dft_add {
 typedef struct dft_mul {
     dft_broadcast shape;
     int32_t mult;
+    int32_t round; /* as in dft_channel */
     uint8_t left1, right;
-    int16_t zp_a, zp_b, zp_out;
+    int16_t zp_a, zp_b;
     int8_t act_min, act_max;
 } dft_mul;
 

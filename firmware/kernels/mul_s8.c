@@ -2,14 +2,16 @@
 #include "dft_broadcast.h"
 #include "dft_requant.h"
 
-static void mul_row(const void *params, const int8_t *a, const int8_t *b, int8_t *out)
+/* Parameters in locals: a store to int8_t might otherwise change them, for all the compiler knows. */
+static DFT_NOINLINE void mul_row(const void *params, const int8_t *a, const int8_t *b, int8_t *out)
 {
     const dft_mul *p = params;
-    uint32_t da = p->shape.a[3], db = p->shape.b[3];
-    int32_t zp_a = p->zp_a, zp_b = p->zp_b;
-    for (int8_t *end = out + p->shape.n[3]; out < end; a += da, b += db) {
-        int32_t v = dft_requant((*a - zp_a) * (*b - zp_b), p->mult, p->left1, p->right);
-        *out++ = dft_clamp(v + p->zp_out, p->act_min, p->act_max);
+    uint32_t da = p->shape.a[3], db = p->shape.b[3], left1 = p->left1, right = p->right;
+    int32_t zp_a = p->zp_a, zp_b = p->zp_b, mult = p->mult, round = p->round;
+    int32_t low = p->act_min, high = p->act_max;
+    for (const int8_t *end = out + p->shape.n[3]; out < end; a += da, b += db) {
+        int32_t v = dft_output((*a - zp_a) * (*b - zp_b), mult, round, left1, right);
+        *out++ = dft_clamp(v, low, high);
     }
 }
 

@@ -34,9 +34,9 @@ from dftiny.steps import Step, Steps
 
 # sizeof on a 32-bit target; the generated file asserts them.
 STRUCT_BYTES: Mapping[str, int] = {
-    "dft_channel": 12,
+    "dft_channel": 16,
     "dft_conv": 52,
-    "dft_depthwise": 52,
+    "dft_depthwise": 56,
     "dft_fully_connected": 24,
     "dft_broadcast": 48,
     "dft_add": 72,
@@ -50,7 +50,8 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_gather": 20,
     "dft_softmax": 12,
 }
-ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 12}
+ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
+RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits
 _LIMIT_16 = 0xFFFF
 _MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bits
 
@@ -264,17 +265,19 @@ def _mul(graph: Graph, step: Step) -> list[Call]:
     op = step.op
     a, b, out = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
     mult, shift = int8.mul_params(graph, op)
+    if -shift > RIGHT_MAX:  # a product has 16 bits: nothing is left of it
+        mult, shift = 0, 0
     left1, right = split_shift(shift)
     if 255 * 255 << (left1 - 1) >= 1 << 30:
         raise refuse(op, f"its output scale {out.scale:g} is far too small for its inputs")
     fields: Fields = (
         ("shape", _broadcast_fields(graph, op)),
         ("mult", mult),
+        ("round", (1 << right >> 1) + (out.zero_point << right)),
         ("left1", left1),
         ("right", right),
         ("zp_a", a.zero_point),
         ("zp_b", b.zero_point),
-        ("zp_out", out.zero_point),
         *activation_fields(graph, op),
     )
     return _call(graph, step, "dft_mul_s8", "dft_mul", fields, n=2)

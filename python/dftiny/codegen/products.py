@@ -14,6 +14,7 @@ import numpy as np
 from dftiny import int8
 from dftiny.codegen.c_text import Fields
 from dftiny.codegen.calls import (
+    RIGHT_MAX,
     Call,
     Const,
     activation_fields,
@@ -27,8 +28,8 @@ from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, Tensor
 from dftiny.steps import Step
 
 _HEADROOM = 1 << 30
-# A multiplier and shift that change nothing: 2^30 / 2^31 · 2^1.
-_IDENTITY = (1 << 30, 2, 0)
+# A multiplier, rounding and shifts that change nothing: 2^30 / 2^31 · 2^1.
+_IDENTITY = (1 << 30, 0, 2, 0)
 
 
 def _bias(graph: Graph, op: Op, n: int) -> np.ndarray:
@@ -48,7 +49,7 @@ def _data(t: Tensor) -> np.ndarray:
 def channels(graph: Graph, op: Op, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Requantisation of every output channel, and the weights it goes with.
 
-    `rows` int8[channels, products] → (int64[channels, 5] in dft_channel's order, int8 like `rows`, where
+    `rows` int8[channels, products] → (int64[channels, 6] in dft_channel's order, int8 like `rows`, where
     constant channels have become zeros).
     """
     x = graph.tensors[op.inputs[0]]
@@ -56,20 +57,22 @@ def channels(graph: Graph, op: Op, rows: np.ndarray) -> tuple[np.ndarray, np.nda
     wide = rows.astype(np.int64)
     bias = _bias(graph, op, len(rows)) - x.zero_point * wide.sum(axis=1)
     reach = np.abs(bias) + 128 * np.abs(wide).sum(axis=1)
-    out = np.zeros((len(rows), 5), np.int64)
+    zero_point = graph.tensors[op.outputs[0]].zero_point
+    out = np.zeros((len(rows), 6), np.int64)
     kept = rows.copy()
     for c, (mult, shift) in enumerate(zip(multipliers.tolist(), shifts.tolist(), strict=True)):
         left1, right = split_shift(shift)
-        if int(reach[c]) << (left1 - 1) >= _HEADROOM:
+        if int(reach[c]) << (left1 - 1) >= _HEADROOM or right > RIGHT_MAX:
             kept[c] = 0
-            out[c] = (_constant_channel(graph, op, wide[c], int(bias[c]), mult, shift), *_IDENTITY, 0)
+            constant = _constant_channel(graph, op, wide[c], int(bias[c]), mult, shift)
+            out[c] = (constant, *_IDENTITY, 0)
         else:
-            out[c] = (bias[c], mult, left1, right, 0)
+            out[c] = (bias[c], mult, (1 << right >> 1) + (zero_point << right), left1, right, 0)
     return out, kept
 
 
 def _constant_channel(graph: Graph, op: Op, w: np.ndarray, bias: int, mult: int, shift: int) -> int:
-    """The one value (before the zero point) of a channel that has only one after clamping."""
+    """The one value (zero point included) of a channel that has only one after clamping."""
     y = graph.tensors[op.outputs[0]]
     bounds = int8.activation_range(getattr(op.options, "activation", "NONE"), y)
     up, down = int(w[w > 0].sum()), -int(w[w < 0].sum())
@@ -79,7 +82,7 @@ def _constant_channel(graph: Graph, op: Op, w: np.ndarray, bias: int, mult: int,
     values = int8.requantize(ends.astype(np.int32), mult, shift, y.zero_point, *bounds)
     if values[0] != values[1]:
         raise refuse(op, "a channel's bias leaves no headroom for its weights")
-    return int(values[0]) - y.zero_point
+    return int(values[0])
 
 
 def _paired(rows: np.ndarray) -> np.ndarray:
@@ -107,8 +110,13 @@ def _window(graph: Graph, step: Step, kernel: tuple[int, int]) -> Fields:
 
 
 def _product_fields(graph: Graph, op: Op) -> Fields:
-    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    return (("in_zp", x.zero_point), ("out_zp", y.zero_point), *activation_fields(graph, op))
+    return (("in_zp", graph.tensors[op.inputs[0]].zero_point), *narrowed(graph, op))
+
+
+def narrowed(graph: Graph, op: Op) -> Fields:
+    """Activation bounds, and whether they are narrower than int8."""
+    bounds = activation_fields(graph, op)
+    return (("narrow", int(bounds != (("act_min", -128), ("act_max", 127)))), *bounds)
 
 
 def conv(graph: Graph, step: Step) -> list[Call]:
@@ -144,12 +152,17 @@ def depthwise(graph: Graph, step: Step) -> list[Call]:
     op, o = step.op, cast(DepthwiseOptions, step.op.options)
     w = _data(graph.tensors[op.inputs[1]])
     table, rows = channels(graph, op, w.reshape(-1, w.shape[3]).T)
+    window = dict(_window(graph, step, (w.shape[1], w.shape[2])))
     fields: Fields = (
-        ("window", _window(graph, step, (w.shape[1], w.shape[2]))),
+        ("window", tuple(window.items())),
         *u16(op, multiplier=o.multiplier),
         *_product_fields(graph, op),
     )
+    inner = (window["inner_y0"], window["inner_y1"], window["inner_x0"], window["inner_x1"])
     pointers = _pointers(rows.reshape(-1), table)
+    if inner != (0, window["out_h"], 0, window["out_w"]):
+        x = graph.tensors[op.inputs[0]]
+        pointers += (("padding", Const("int8_t", "tables", np.full(x.shape[3], x.zero_point))),)
     return [
         Call(op, "dft_depthwise_s8", "dft_depthwise", fields, pointers, operands(graph, step, 1), step.writes)
     ]
@@ -158,14 +171,13 @@ def depthwise(graph: Graph, step: Step) -> list[Call]:
 def fully_connected(graph: Graph, step: Step) -> list[Call]:
     """FULLY_CONNECTED."""
     op = step.op
-    x, y, w = (graph.tensors[t] for t in (op.inputs[0], op.outputs[0], op.inputs[1]))
+    x, w = (graph.tensors[t] for t in op.inputs[:2])
     table, rows = channels(graph, op, _data(w))
     fields: Fields = (
         ("rows", x.elements // w.shape[1]),
         ("in_n", w.shape[1]),
         ("out_n", w.shape[0]),
-        ("out_zp", y.zero_point),
-        *activation_fields(graph, op),
+        *narrowed(graph, op),
     )
     pointers = _pointers(_paired(rows), table)
     inputs = operands(graph, step, 1)

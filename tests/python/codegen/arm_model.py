@@ -17,7 +17,17 @@ from dftiny.plan import Plan
 REPO = Path(__file__).resolve().parents[3]
 FIRMWARE = REPO / "firmware"
 CPU = ["-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard"]
-FLAGS = [*CPU, "-std=c11", "-O2", "-ffunction-sections", "-fdata-sections", "-fno-common", "-Wall", "-Wextra", "-Werror"]
+FLAGS = [
+    *CPU,
+    "-std=c11",
+    "-O2",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-common",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+]
 FLAGS += ["-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla", "-Wundef"]
 INCLUDES = [f"-I{FIRMWARE / d}" for d in ("include", "kernels", "engines/aot")]
 MAIN = """#include "dft/engine.h"
@@ -49,9 +59,26 @@ def build(graph: Graph, plan: Plan, folder: Path) -> Path:
     sources = [folder / "main.c", folder / "dft_model.c", *sorted((FIRMWARE / "kernels").glob("*.c"))]
     sources.append(FIRMWARE / "engines/aot/dft_aot.c")
     elf = folder / "model.elf"
-    link = ["-nostdlib", "-nostartfiles", "-Wl,--gc-sections,-e,dft_entry", f"-Wl,-Ttext={FLASH:#x}", "-Wl,-Tbss=0x20019000"]
+    link = [
+        "-nostdlib",
+        "-nostartfiles",
+        "-Wl,--gc-sections,-e,dft_entry",
+        f"-Wl,-Ttext={FLASH:#x}",
+        "-Wl,-Tbss=0x20019000",
+    ]
     link += ["-Wl,-Tdata=0x20019800", f"-Wl,-Map={folder / 'model.map'}"]
-    command = ["arm-none-eabi-gcc", *FLAGS, *INCLUDES, f"-I{folder}", *map(str, sources), *link, "-lc", "-lgcc", "-o", str(elf)]
+    command = [
+        "arm-none-eabi-gcc",
+        *FLAGS,
+        *INCLUDES,
+        f"-I{folder}",
+        *map(str, sources),
+        *link,
+        "-lc",
+        "-lgcc",
+        "-o",
+        str(elf),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return elf
@@ -59,7 +86,9 @@ def build(graph: Graph, plan: Plan, folder: Path) -> Path:
 
 def symbols(elf: Path) -> dict[str, int]:
     text = subprocess.run(["arm-none-eabi-nm", str(elf)], capture_output=True, text=True, check=True).stdout
-    return {line.split()[-1]: int(line.split()[0], 16) for line in text.splitlines() if len(line.split()) == 3}
+    return {
+        line.split()[-1]: int(line.split()[0], 16) for line in text.splitlines() if len(line.split()) == 3
+    }
 
 
 class _Counter:
@@ -92,7 +121,7 @@ class _Counter:
 
 
 def run(graph: Graph, plan: Plan, elf: Path, x: np.ndarray) -> tuple[np.ndarray, list[OpCount]]:
-    """One inference of int8[H, W, C]: (output, instructions per operator)."""
+    """One inference of int8[H, W, C]: (output int8[n], instructions per operator)."""
     import unicorn as u
     from unicorn import arm_const as a
 
@@ -113,7 +142,11 @@ def run(graph: Graph, plan: Plan, elf: Path, x: np.ndarray) -> tuple[np.ndarray,
     uc.mem_write(PARAMS, np.array(words, np.uint32).tobytes())
     place, out = plan.of(graph.inputs[0]), plan.of(graph.outputs[0])
     uc.mem_write(where[place.region] + place.offset, x.tobytes())
-    for reg, value in ((a.UC_ARM_REG_R0, PARAMS), (a.UC_ARM_REG_R1, len(where)), (a.UC_ARM_REG_R2, PARAMS + 1024)):
+    for reg, value in (
+        (a.UC_ARM_REG_R0, PARAMS),
+        (a.UC_ARM_REG_R1, len(where)),
+        (a.UC_ARM_REG_R2, PARAMS + 1024),
+    ):
         uc.reg_write(reg, value)
     uc.reg_write(a.UC_ARM_REG_SP, STACK + 0x8000)
     uc.reg_write(a.UC_ARM_REG_LR, STOP | 1)
@@ -121,7 +154,7 @@ def run(graph: Graph, plan: Plan, elf: Path, x: np.ndarray) -> tuple[np.ndarray,
     uc.hook_add(u.UC_HOOK_BLOCK, counter.block)
     uc.emu_start(names["dft_entry"] | 1, STOP)
     y = np.frombuffer(bytes(uc.mem_read(where[out.region] + out.offset, out.bytes)), np.int8)
-    return y.reshape(graph.output.shape[1:]), _differences(graph, counter.per_op)
+    return y, _differences(graph, counter.per_op)
 
 
 def _differences(graph: Graph, marks: list[tuple[int, int]]) -> list[OpCount]:
