@@ -1,0 +1,299 @@
+"""The bundle: what a model is for everybody after the export — build, bench, report, and the user's own firmware.
+
+`export` makes it (source → ONNX → int8 → gates → budget → plan → C), `load_bundle` opens and verifies it.
+bundle.json says what it is; the SHA-256 of its canonical JSON is the bundle digest, which the generated C
+carries and a device answers in `hello`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dftiny import graph as graphs
+from dftiny import int8
+from dftiny.artifact import (
+    Manifest,
+    atomic_write,
+    canonical_json,
+    new_folder,
+    read_json,
+    read_manifest,
+    sha256_file,
+    tool_versions,
+    write_json,
+    write_manifest,
+)
+from dftiny.errors import CheckFailed, DftError
+
+SCHEMA = 1
+ENGINE = "aot"
+BUNDLE, MODEL, ONNX, GATES, BUDGET = "bundle.json", "model.tflite", "model.onnx", "gates.json", "budget.json"
+GOLDEN_INPUTS, GOLDEN_OUTPUTS = "golden/inputs.npy", "golden/outputs.npy"
+MIN_GOLDEN = 4
+TOOLS = ("torch", "onnx", "onnxruntime", "onnxsim", "onnx2tf", "tensorflow", "tflite-micro", "numpy")
+
+
+@dataclass(frozen=True)
+class BundleOp:
+    """One operator of the model, for tables: its MACs and the name of what it computes."""
+
+    index: int
+    kind: str
+    macs: int
+    name: str
+
+
+@dataclass(frozen=True)
+class BundleRegion:
+    """Activation bytes that the model needs in one memory region."""
+
+    name: str
+    bytes: int
+    align: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. Shapes are without the batch: input (H, W, 3), output (K,). `threshold` is an image logit."""
+
+    folder: Path
+    name: str
+    digest: bytes
+    model_sha256: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    output_scale: float
+    output_zero_point: int
+    classes: tuple[str, ...]
+    positive: str
+    threshold: float
+    tile: int
+    target: str
+    engine: str
+    regions: tuple[BundleRegion, ...]
+    ops: tuple[BundleOp, ...]
+    macs: int
+    manifest: Manifest
+
+    def graph(self) -> graphs.Graph:
+        """The int8 model."""
+        return graphs.load(self.folder / MODEL, name=self.name)
+
+    def golden(self) -> tuple[np.ndarray, np.ndarray]:
+        """(inputs int8[n, H, W, 3], outputs int8[n, K]): tiles whose answer is known."""
+        return np.load(self.folder / GOLDEN_INPUTS), np.load(self.folder / GOLDEN_OUTPUTS)
+
+    def logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Real logits float32[n] or [n, K] of int8 outputs [n, K]: one column is dropped to [n]."""
+        real = (outputs.astype(np.float32) - self.output_zero_point) * np.float32(self.output_scale)
+        return real[:, 0] if real.shape[1] == 1 else real
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Open and verify a bundle. DftError when it is none, CheckFailed when a file of it was changed."""
+    manifest = read_manifest(folder, "bundle")
+    info = read_json(folder / BUNDLE, "bundle")
+    try:
+        if info["schema"] != SCHEMA:
+            raise DftError(
+                f"{folder} has bundle schema {info['schema']}, this dftiny reads {SCHEMA}", "export it again"
+            )
+        bundle = _bundle(folder, info, manifest)
+    except (KeyError, TypeError, ValueError) as e:
+        raise DftError(
+            f"{folder / BUNDLE} is not a dftiny bundle (missing or wrong: {e})", "run dftiny export"
+        ) from e
+    if sha256_file(folder / MODEL) != bundle.model_sha256:
+        raise CheckFailed(f"{folder / MODEL} is not the model that bundle.json names", "export it again")
+    return bundle
+
+
+def _bundle(folder: Path, info: Mapping[str, Any], manifest: Manifest) -> Bundle:
+    return Bundle(
+        folder=folder,
+        name=str(info["name"]),
+        digest=bundle_digest(info),
+        model_sha256=str(info["model_sha256"]),
+        input_shape=tuple(int(d) for d in info["input"]["shape"]),
+        output_shape=tuple(int(d) for d in info["output"]["shape"]),
+        output_scale=float(info["output"]["scale"]),
+        output_zero_point=int(info["output"]["zero_point"]),
+        classes=tuple(str(c) for c in info["classes"]),
+        positive=str(info["positive"]),
+        threshold=float(info["threshold"]),
+        tile=int(info["tile"]),
+        target=str(info["target"]),
+        engine=str(info["engine"]),
+        regions=tuple(
+            BundleRegion(str(r["name"]), int(r["bytes"]), int(r["align"])) for r in info["regions"]
+        ),
+        ops=tuple(
+            BundleOp(int(o["index"]), str(o["kind"]), int(o["macs"]), str(o["name"])) for o in info["ops"]
+        ),
+        macs=int(info["macs"]),
+        manifest=manifest,
+    )
+
+
+def bundle_digest(info: Mapping[str, Any]) -> bytes:
+    """32 bytes: SHA-256 of the canonical JSON of bundle.json."""
+    return hashlib.sha256(canonical_json(info)).digest()
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What the outputs mean."""
+
+    name: str
+    classes: tuple[str, ...]
+    positive: str
+    threshold: float
+
+
+def write_bundle(
+    folder: Path, labels: Labels, golden: np.ndarray, *, target: str, max_macs: int | None
+) -> Bundle:
+    """Complete `folder`, which holds model.tflite: budget, plan, bundle.json, golden files and the model's C.
+
+    `golden` are int8 tiles [n, H, W, 3]. CheckFailed when the model does not fit the target.
+    """
+    from dftiny.budget import budget
+    from dftiny.codegen.model_c import model_c
+    from dftiny.target import load_target
+
+    g = graphs.load(folder / MODEL, name=labels.name)
+    chip = load_target(target)
+    verdict = budget(g, chip, ENGINE, max_macs=max_macs)
+    write_json(folder / BUDGET, verdict.as_json())
+    verdict.require()
+    placed = verdict.plan
+    assert placed is not None  # a model that fits has a plan
+    aligns = {r.name: r.align for r in chip.arena_regions}
+    regions = [BundleRegion(n, b, aligns[n]) for n, b in placed.region_bytes.items()]
+    info = _info(folder, g, labels, target, regions)
+    write_json(folder / BUNDLE, info)
+    for name, array in ((GOLDEN_INPUTS, golden), (GOLDEN_OUTPUTS, int8.run(g, golden))):
+        with atomic_write(folder / name) as f:
+            np.save(f, array)
+    for name, text in model_c(g, placed, bundle_digest=bundle_digest(info), aligns=aligns).items():
+        with atomic_write(folder / "src" / name, "w") as f:
+            f.write(text)
+    return _bundle(folder, info, Manifest("bundle", {}, {}, {}, {}, {}, ""))
+
+
+def _info(
+    folder: Path, g: graphs.Graph, labels: Labels, target: str, regions: Sequence[BundleRegion]
+) -> dict[str, Any]:
+    macs = [graphs.macs(g, op) for op in g.ops]
+    return {
+        "schema": SCHEMA,
+        "name": labels.name,
+        "model_sha256": sha256_file(folder / MODEL),
+        "input": {"shape": list(g.input.shape[1:]), "scale": g.input.scale, "zero_point": g.input.zero_point},
+        "output": {
+            "shape": list(g.output.shape[1:]),
+            "scale": g.output.scale,
+            "zero_point": g.output.zero_point,
+        },
+        "classes": list(labels.classes),
+        "positive": labels.positive,
+        "threshold": labels.threshold,
+        "tile": g.input.shape[1],
+        "target": target,
+        "engine": ENGINE,
+        "regions": [{"name": r.name, "bytes": r.bytes, "align": r.align} for r in regions],
+        "ops": [
+            {"index": op.index, "kind": op.kind, "macs": m, "name": _layer_name(g, op)}
+            for op, m in zip(g.ops, macs, strict=True)
+        ],
+        "macs": sum(macs),
+    }
+
+
+def _layer_name(g: graphs.Graph, op: graphs.Op) -> str:
+    """The converter joins the names of what it fused with ';': the first one, shortened, tells enough."""
+    return g.tensors[op.outputs[0]].name.split(";")[0][:80]
+
+
+def labels_for(name: str, k: int, classes: Sequence[str] | None, threshold: float) -> Labels:
+    """Class names for K outputs: one logit or two classes are fake and real, positive = real."""
+    wanted = max(2, k)
+    if classes is None:
+        classes = ("fake", "real") if wanted == 2 else tuple(f"class {i}" for i in range(k))
+    if len(classes) != wanted:
+        raise DftError(f"{name} has {k} outputs, {len(classes)} class names do not fit them")
+    positive = "real" if "real" in classes else classes[-1]
+    return Labels(name, tuple(classes), positive, threshold)
+
+
+def export(
+    source: Path | None = None,
+    *,
+    out: Path,
+    budget_target: str = "stm32h743",
+    max_macs: int | None = None,
+    calibration: Path | None = None,
+    golden: Path | None = None,
+    net: str | None = None,
+    tile: int | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    layout: str | None = None,
+    threshold: float | None = None,
+    classes: Sequence[str] | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
+
+    Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
+    model is over budget.
+    """
+    from dftiny.export.progress import Progress
+    from dftiny.export.source import open_source
+    from dftiny.export.stages import make_model
+    from dftiny.models import released_model
+    from dftiny.target import load_target
+
+    load_target(budget_target)  # a misspelt target is said before anything slow
+    progress = Progress(quiet)
+    given = open_source(
+        source or released_model(), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
+        layout=layout,
+    )  # fmt: skip
+    if len(given.golden) < MIN_GOLDEN:
+        raise DftError(
+            f"there are {len(given.golden)} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles"
+        )
+    limit = given.threshold if threshold is None else threshold
+    with new_folder(out) as folder:
+        g, gates = make_model(given, folder, limit, progress)
+        labels = labels_for(given.name, g.output.shape[1], classes or given.classes, limit)
+        with progress.step(f"budget for {budget_target}, plan, C code"):
+            made = write_bundle(
+                folder, labels, int8.from_pixels(given.golden), target=budget_target, max_macs=max_macs
+            )
+        write_json(folder / GATES, gates)
+        files = sorted(str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
+        manifest = write_manifest(
+            folder,
+            "bundle",
+            files=files,
+            parents=given.parents,
+            config={
+                "name": made.name,
+                "target": budget_target,
+                "calibration_tiles": len(given.calibration),
+                "normalisation": None if given.normalisation is None else vars(given.normalisation),
+                "bundle_digest": made.digest.hex(),
+            },
+            metrics={"gates": gates, "macs": made.macs, "regions": {r.name: r.bytes for r in made.regions}},
+            tools=tool_versions(*TOOLS),
+        )
+    progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
+    return manifest
