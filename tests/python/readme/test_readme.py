@@ -18,8 +18,13 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}
 
 def commands(language: str) -> list[str]:
     """The dftiny commands of all fenced blocks of that language, explanations behind three blanks cut off."""
-    text = "\n".join(re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S))
-    return [re.split(r"\s{3,}", line)[0] for line in text.splitlines() if line.startswith("dftiny ")]
+    found, inside = [], None
+    for line in README.splitlines():
+        if line.startswith("```"):
+            inside = line[3:].strip() if inside is None else None
+        elif inside == language and line.startswith("dftiny "):
+            found.append(re.split(r"\s{3,}", line)[0])
+    return found
 
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
