@@ -29,14 +29,28 @@ METRICS = "metrics.json"
 CONTROLS = ("blur", "denoise", "resized", "offgrid")
 
 
+_COLUMNS = (("accuracy", 10), ("balanced_accuracy", 10), ("f1", 8), ("auc", 8))
+
+
 @dataclass(frozen=True)
 class EvaluateSummary:
-    """What was measured: metrics[split][sharing][group], group = all, seen, held-out, a generator or a control."""
+    """What was measured: metrics[sharing][group], group = all, seen, held-out, a generator or a control."""
 
     folder: Path
     metrics: dict[str, Any]
     images: int
     tiles: int
+
+    def text(self) -> str:
+        """The table that `dftiny evaluate` prints: one line a sharing profile and group."""
+        lines = [f"{'sharing':<15}{'group':<10}{'images':>7}{'accuracy':>10}{'balanced':>10}{'F1':>8}{'AUC':>8}  95 % interval"]
+        for sharing, groups in self.metrics.items():
+            for name, m in groups.items():
+                cells = "".join(f"{m[k]:>{w}.3f}" if k in m else " " * w for k, w in _COLUMNS)
+                interval = m.get("auc_interval")
+                span = f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
+                lines.append(f"{sharing:<15}{name:<10}{m['n']:>7}{cells}{span}")
+        return "\n".join([*lines, f"{self.folder}: {self.images} images, {self.tiles} tiles"])
 
 
 def evaluate(
@@ -44,14 +58,14 @@ def evaluate(
     data: Path,
     out: Path,
     *,
-    splits: Sequence[str] = ("test",),
+    split: str = "test",
     sharings: Sequence[str] | None = None,
     net: str | None = None,
     tile: int | None = None,
     threads: int = 1,
     bootstrap: int = 1000,
 ) -> EvaluateSummary:
-    """Judge every image of those splits and sharing profiles (None: all) and write the stage folder `out`.
+    """Judge every image of a split and of those sharing profiles (None: all), write the stage folder `out`, print.
 
     `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself.
     """
@@ -64,10 +78,10 @@ def evaluate(
         raise DftError(f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only")
     parent = read_manifest(data, "data").digest
     rows = [
-        r for r in load_index(data).images if r.split in splits and (sharings is None or r.sharing in sharings)
+        r for r in load_index(data).images if r.split == split and (sharings is None or r.sharing in sharings)
     ]
     if not rows:
-        raise DftError(f"{data} holds no images of {', '.join(splits)}", "choose another --split or --sharing")
+        raise DftError(f"{data} holds no images of {split}", "choose another --split or --sharing")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -84,11 +98,13 @@ def evaluate(
             "evaluate",
             files=[TILES, METRICS],
             parents={"data": parent, "checkpoint": model.sha256},
-            config={"splits": list(splits), "sharings": sorted({r.sharing for r in rows}), "net": model.preset, "tile": model.tile},
+            config={"split": split, "sharings": sorted({r.sharing for r in rows}), "net": model.preset, "tile": model.tile},
             metrics={"images": len(rows), "tiles": tiles},
             tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
         )
-    return EvaluateSummary(out, metrics, len(rows), tiles)
+    summary = EvaluateSummary(out, metrics, len(rows), tiles)
+    print(summary.text())
+    return summary
 
 
 def _logits(model: Checkpoint, data: Path, rows: Sequence[ImageRow]) -> Iterator[NDArray[np.float32]]:
@@ -118,29 +134,18 @@ def _write_tiles(path: Path, rows: Sequence[ImageRow], logits: Sequence[NDArray[
 def image_metrics(
     rows: Sequence[ImageRow], scores: Sequence[float], threshold: float, *, seed: int = 0, bootstrap: int = 1000
 ) -> dict[str, Any]:
-    """metrics[split][sharing][group] of image logits: all, seen, held-out, every generator, every control.
+    """metrics[sharing][group] of the image logits of one split: all, seen, held-out, generators, controls.
 
-    "all", "seen", "held-out" and a generator's name stand against the plain reals of the same split and
-    sharing. A processed control (blur, denoise) stands against all fakes, in place of the plain reals.
+    "all", "seen", "held-out" and a generator's name stand against the plain reals of the same sharing. A processed control (blur, denoise) stands against all fakes, in place of the plain reals.
     Intervals resample by source photograph. bench uses this for the device's logits too.
     """
     result: dict[str, Any] = {}
     scored = list(zip(rows, scores, strict=True))
-    for split in dict.fromkeys(r.split for r in rows):
-        for sharing in dict.fromkeys(r.sharing for r in rows if r.split == split):
-            part = [(r, s) for r, s in scored if r.split == split and r.sharing == sharing]
-            groups = {
-                name: evaluate_scores(
-                    [r.target for r, _ in members],
-                    [s for _, s in members],
-                    threshold,
-                    [r.source for r, _ in members],
-                    seed,
-                    bootstrap,
-                )
-                for name, members in _groups(part).items()
-            }
-            result.setdefault(split, {})[sharing] = groups
+    for sharing in dict.fromkeys(r.sharing for r in rows):
+        for name, members in _groups([(r, s) for r, s in scored if r.sharing == sharing]).items():
+            labels, sources = [r.target for r, _ in members], [r.source for r, _ in members]
+            metrics = evaluate_scores(labels, [s for _, s in members], threshold, sources, seed, bootstrap)
+            result.setdefault(sharing, {})[name] = metrics
     return result
 
 

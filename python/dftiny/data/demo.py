@@ -47,11 +47,19 @@ class DataSummary:
     skipped: tuple[str, ...]
     digest: str
 
+    def text(self) -> str:
+        """The lines that `dftiny data` prints."""
+        counts = ", ".join(f"{n} {split}" for split, n in self.images.items())
+        lines = [f"{self.folder}: {sum(self.images.values())} images ({counts}) of {self.photographs} photographs"]
+        if self.skipped:
+            lines += [f"{len(self.skipped)} photographs skipped:", *(f"  {line}" for line in self.skipped)]
+        return "\n".join(lines)
+
 
 def build_demo(
-    out: Path, *, photos: Path | None = None, strength: str = "strong", workers: int = 2, only: tuple[str, ...] = ()
+    out: Path, *, photos: Path | None = None, strength: str = "strong", jobs: int = 2, only: tuple[str, ...] = ()
 ) -> DataSummary:
-    """Build the demo set in `out` and return what is in it; shows a progress bar.
+    """Build the demo set in `out`, with a progress bar, print what is in it and return it.
 
     `photos` is a folder of the user's own photographs instead of the Debian packages' (needs 5 or more).
     `only` keeps the photographs of those ids (for tests). A photograph that is absent, unreadable or too
@@ -65,13 +73,15 @@ def build_demo(
     sources = [p for p in sources if not only or p.id in only]
     with new_folder(out) as folder:
         (folder / "images").mkdir()
-        rows, skipped = _run_jobs(sources, folder, strength, workers)
+        rows, skipped = _run_jobs(sources, folder, strength, jobs)
         skipped = absent + skipped
         if not only:
             _refuse_empty(rows, skipped)
         used_ids = {r.source for r in rows}
         used = [p for p in sources if p.id in used_ids]
-        return _finish(out, folder, rows, skipped, strength, used)
+        summary = _finish(out, folder, rows, skipped, strength, used)
+    print(summary.text())
+    return summary
 
 
 def _refuse_empty(rows: list[ImageRow], skipped: list[str]) -> None:
@@ -105,7 +115,7 @@ def _finish(
 
 
 def _run_jobs(
-    sources: list[Photo], folder: Path, strength: str, workers: int
+    sources: list[Photo], folder: Path, strength: str, jobs: int
 ) -> tuple[list[ImageRow], list[str]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -116,7 +126,7 @@ def _run_jobs(
     with Progress(*columns) as progress:
         task = progress.add_task("data", total=len(order))
         try:
-            with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
+            with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool:
                 arguments = ([folder] * len(order), [strength] * len(order))
                 for photo, result in zip(order, pool.map(photo_job, order, *arguments), strict=True):
                     done[photo.id] = result

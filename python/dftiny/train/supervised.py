@@ -54,6 +54,14 @@ class TrainSummary:
     resumed_at: int
     seconds: float
 
+    def text(self) -> str:
+        """The lines that `dftiny train` prints."""
+        went_on = f", resumed at step {self.resumed_at}" if self.resumed_at else ""
+        return (
+            f"{self.checkpoint}: validation AUC {self.val_auc:.3f} at image level, "
+            f"threshold {self.threshold:+.3f} (logit), {self.seconds:.0f} s{went_on}"
+        )
+
 
 class _Run:
     """The moving parts of one run: net, optimiser, schedule, history, and the next step."""
@@ -131,9 +139,11 @@ def train(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return _train(plan, data, index, parent, out, seed, resume)
+        summary = _train(plan, data, index, parent, out, seed, resume)
     finally:
         torch.set_num_threads(before)
+    print(summary.text())
+    return summary
 
 
 def _train(
