@@ -94,6 +94,10 @@ class Silent(LinkLost):
     """The channel is there, but no valid answer came over it in time."""
 
 
+class Stopped(LinkLost):
+    """The caller asked for the end of the run."""
+
+
 class _Patience:
     """When to ask again: smoothed round trip + 4 deviations (RFC 6298), longer after each silence in a row.
 
@@ -120,13 +124,17 @@ class _Patience:
 
 
 class Device:
-    """The board at the other end of `transport`. `trace` is given one line for every frame."""
+    """The board at the other end of `transport`. `trace` is given one line for every frame.
+
+    `stop` is asked before each request: True ends the run with Stopped, whatever thread it runs in.
+    """
 
     def __init__(
         self,
         transport: Transport,
         *,
         trace: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] | None = None,
         silence_s: float = SILENCE_S,
         hello_s: float = HELLO_S,
     ) -> None:
@@ -134,6 +142,7 @@ class Device:
         self.count = LinkCount()
         self._decoder = frame.FrameDecoder()
         self._trace = trace
+        self._stop = stop
         self._silence_s, self._hello_s = silence_s, hello_s
         self._seq = 0
         # A run takes as long as its network does; all other requests are answered at once.
@@ -154,6 +163,8 @@ class Device:
 
     def _ask(self, name: str, again: bool, fields: dict[str, Any]) -> Message | None:
         """Send one request and wait for its reply; None when none came in time."""
+        if self._stop is not None and self._stop():
+            raise Stopped(f"the run on {self.name} was stopped")
         request = messages.encode(name, self._seq, **fields)
         # A zero first ends whatever half frame an earlier attempt left on the line.
         wire = (b"\0" if again else b"") + frame.encode(request)
@@ -339,7 +350,9 @@ class Device:
                     raise Silent(f"the board on {self.name} stopped answering")
                 self.count.retries += 1
                 # On a line that damages single bytes, a shorter piece has a better chance to pass whole.
-                self._piece = max(PIECE_MIN_BYTES, self._piece * 3 // 4 if attempts == 1 else self._piece // 2)
+                self._piece = max(
+                    PIECE_MIN_BYTES, self._piece * 3 // 4 if attempts == 1 else self._piece // 2
+                )
                 continue
             self._piece = min(self._piece_max, self._piece + 16)
             self._seq = (self._seq + 1) % 256

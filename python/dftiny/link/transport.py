@@ -93,17 +93,19 @@ class FdTransport:
         except BlockingIOError:
             return b""
         except OSError as e:  # EIO: the other side of the pseudo terminal closed
-            raise LinkLost(f"{self.name} was closed ({e.strerror})", self._trouble()) from e
+            raise self._gone(str(e.strerror)) from e
         if not data:
             self._raise_if_gone()
             if self._eof_is_end:
-                raise LinkLost(f"{self.name} was closed by the other side", self._trouble())
+                raise self._gone("closed by the other side")
         return data
 
     def _raise_if_gone(self) -> None:
-        why = self._trouble()
-        if why:
-            raise LinkLost(why)
+        if self._trouble():
+            raise self._gone("")
+
+    def _gone(self, reason: str) -> LinkLost:
+        return LinkLost(f"the board on {self.name} is gone ({self._trouble() or reason})")
 
     def write(self, data: bytes, deadline_s: float) -> bool:
         """See Transport."""
@@ -119,7 +121,7 @@ class FdTransport:
             except BlockingIOError:
                 continue
             except OSError as e:
-                raise LinkLost(f"{self.name} was closed ({e.strerror})", self._trouble()) from e
+                raise self._gone(str(e.strerror)) from e
         if left:
             raise LinkLost(f"{self.name} is closed")
         return True
@@ -159,7 +161,7 @@ class SerialTransport:
             first: bytes = self._serial.read(1)
             return first + self._serial.read(self._serial.in_waiting) if first else b""
         except self._errors as e:
-            raise LinkLost(f"{self.name} is gone (unplugged?)") from e
+            raise LinkLost(f"the board on {self.name} is gone (unplugged?)") from e
         except TypeError as e:  # pyserial's own read of a port that close() took away under it
             raise LinkLost(f"{self.name} is closed") from e
 
@@ -171,7 +173,7 @@ class SerialTransport:
         except self._timeout_error:
             return False
         except self._errors as e:
-            raise LinkLost(f"{self.name} is gone (unplugged?)") from e
+            raise LinkLost(f"the board on {self.name} is gone (unplugged?)") from e
         return True
 
     def close(self) -> None:
@@ -275,10 +277,10 @@ class SocketTransport(FdTransport):
         except BlockingIOError:
             return b""
         except OSError as e:
-            raise LinkLost(f"{self.name} was closed ({e.strerror})") from e
+            raise self._gone(str(e.strerror)) from e
         if not data:
             self._raise_if_gone()
-            raise LinkLost(f"{self.name} was closed by the other side")
+            raise self._gone("closed by the other side")
         return data
 
     def write(self, data: bytes, deadline_s: float) -> bool:
@@ -295,7 +297,7 @@ class SocketTransport(FdTransport):
             except BlockingIOError:
                 continue
             except OSError as e:
-                raise LinkLost(f"{self.name} was closed ({e.strerror})") from e
+                raise self._gone(str(e.strerror)) from e
         return True
 
 

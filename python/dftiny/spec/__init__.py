@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dftiny.artifact import canonical_json
+from dftiny.artifact import canonical_json, read_json
 from dftiny.errors import DftError
 
 if sys.version_info >= (3, 11):
@@ -80,6 +80,13 @@ def protocol_digest() -> bytes:
 def ops() -> Mapping[str, Any]:
     """ops.toml: the int8 operators that dftiny knows."""
     return read_toml(SPEC_DIR / "ops.toml", "operator table")
+
+
+@cache
+def schema(name: str) -> Mapping[str, Any]:
+    """The JSON schema of `name`.json, e.g. schema("bench")."""
+    value: Mapping[str, Any] = read_json(SPEC_DIR / "schema" / f"{name}.json", "schema")
+    return value
 
 
 @cache
