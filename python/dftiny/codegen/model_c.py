@@ -23,6 +23,9 @@ from dftiny.plan import Placement, Plan
 from dftiny.steps import steps
 
 MAX_REGIONS = 4  # DFT_AOT_REGIONS_MAX
+# Beside the arrays: digest 32, dft_engine 36, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
+# region's name.
+_ENGINE_BYTES = 128
 _VERSION = re.compile(r"^#define DFT_KERNELS_VERSION (\d+)$", re.MULTILINE)
 
 
@@ -44,12 +47,15 @@ class ConstBytes:
 
 @dataclass(frozen=True)
 class ModelCode:
-    """What the generator will write, counted: constants, kernel functions used, number of calls."""
+    """What the generator will write, counted: constants, kernel functions used, number of calls, the tensors
+    passed to them in order, how many operands are constants, and constant bytes by operator."""
 
     const: ConstBytes
     functions: tuple[str, ...]
     calls: int
-    pair_calls: int
+    operands: tuple[int, ...]
+    const_operands: int
+    op_bytes: Mapping[int, int]
 
 
 def model_code(graph: Graph) -> ModelCode:
@@ -58,13 +64,32 @@ def model_code(graph: Graph) -> ModelCode:
     sizes = {"weights": 0, "channels": 0, "tables": 0, "params": 0}
     for const in _constants(made).values():
         sizes[const.role] += _word(const.nbytes)
-    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made)
+    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made) + _ENGINE_BYTES
     return ModelCode(
         ConstBytes(**sizes),
         tuple(sorted({c.function for c in made})),
         len(made),
-        sum(len(c.inputs) > 1 for c in made),
+        tuple(t for c in made for t in (*c.inputs, c.output) if isinstance(t, int)),
+        sum(isinstance(t, Const) for c in made for t in c.inputs),
+        _op_bytes(made),
     )
+
+
+def _op_bytes(made: Sequence[Call]) -> dict[int, int]:
+    """Constant bytes by operator; an array shared by several counts for the first."""
+    seen: set[tuple[str, bytes]] = set()
+    out: dict[int, int] = {}
+    for call in made:
+        own = _word(STRUCT_BYTES[call.struct])
+        for const in _call_constants(call):
+            own += 0 if const.key in seen else _word(const.nbytes)
+            seen.add(const.key)
+        out[call.op.index] = out.get(call.op.index, 0) + own
+    return out
+
+
+def _call_constants(call: Call) -> tuple[Const, ...]:
+    return (*(c for _, c in call.pointers), *(c for c in call.inputs if isinstance(c, Const)))
 
 
 def model_c(
@@ -119,7 +144,7 @@ def _constants(made: Sequence[Call]) -> dict[tuple[str, bytes], Const]:
     """Distinct constants in order of first use."""
     found: dict[tuple[str, bytes], Const] = {}
     for call in made:
-        for const in (*(c for _, c in call.pointers), *(c for c in call.inputs if isinstance(c, Const))):
+        for const in _call_constants(call):
             found.setdefault(const.key, const)
     return found
 

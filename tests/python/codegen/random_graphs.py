@@ -87,7 +87,9 @@ class Builder:
 
     def weights(self, shape: Sequence[int], channels: int, axis: int) -> tuple[int, np.ndarray]:
         w = self.rng.integers(-127, 128, shape).astype(np.int8)
-        scales = self.rng.uniform(0.001, 0.02, channels if self.pick(True, False) else 1).astype(np.float32)
+        products = w.size / channels
+        near = 40 / (70 * 60 * np.sqrt(products))  # outputs keep about the scale of their inputs
+        scales = near * self.rng.uniform(0.2, 2, channels if self.pick(True, False) else 1).astype(np.float32)
         return self.tensor(shape, scales, 0, w, axis), np.broadcast_to(scales, (channels,))
 
     def bias(self, channels: int, products: int) -> int:
@@ -288,4 +290,44 @@ def random_graph(seed: int, kinds: Sequence[str]) -> Graph:
     b = Builder(seed, (1, int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 9))))
     for kind in kinds:
         grow(b, kind)
+    return b.graph()
+
+
+def phinet_like(seed: int = 0, tile: int = 128) -> Graph:
+    """The operators and sizes of phinet_demo at `tile`, with random weights."""
+    b = Builder(seed, (1, tile, tile, 3))
+    fixed = {"pick": lambda *v: v[0]}
+    b.pick = fixed["pick"]  # type: ignore[method-assign]
+
+    def window(stride: int, padding: str):
+        def windowed(kernel: tuple[int, int]):
+            _, h, w, _ = b.shape
+            size = (window_out(h, kernel[0], stride, padding), window_out(w, kernel[1], stride, padding))
+            return stride, stride, 1, 1, padding, *size
+
+        b.windowed = windowed  # type: ignore[method-assign]
+
+    window(1, "SAME")
+    b.depthwise((3, 3), 2)
+    window(8, "VALID")
+    b.conv((8, 8), 16)
+    for stride, expanded, outputs in ((1, 64, 16), (2, 64, 32), (1, 120, 32), (2, 112, 64)):
+        before = b.x
+        window(1, "SAME")
+        b.conv((1, 1), expanded)
+        window(stride, "SAME")
+        b.depthwise((3, 3), 1)
+        inner = b.x
+        b.mean((1, 2), keep=True)
+        window(1, "SAME")
+        b.conv((1, 1), expanded // 6 // 8 * 8)
+        b.conv((1, 1), expanded)
+        gate, b.x = b.x, inner
+        b.pair("MUL", gate)
+        b.conv((1, 1), outputs)
+        if b.shape == b.tensors[before].shape:
+            b.pair("ADD", before)
+    b.mean((1, 2), keep=False)
+    b.fully_connected(32)
+    b.fully_connected(1)
     return b.graph()

@@ -1,0 +1,271 @@
+"""Does a model fit a target? Flash, RAM by region, MACs, by operator, from the graph alone: no build needed.
+
+Weights, tables and parameters are counted by the C generator itself, activations by the planner that the firmware
+uses, and code comes from measurements (code_size.py): what `budget` says is what the linker then needs, a little
+more and never less. Called by the CLI, the export and the report. Never imports torch or tensorflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dftiny.code_size import Base, load_code_sizes, run_bytes
+from dftiny.codegen.model_c import ConstBytes, ModelCode, model_code
+from dftiny.errors import CheckFailed, DftError
+from dftiny.graph import Graph, load, macs
+from dftiny.plan import DoesNotFit, Plan, RegionSpec, buffers, plan
+from dftiny.steps import steps
+from dftiny.target import Region, Target, load_target
+
+SCHEMA = 1
+# Per operator of the model the firmware keeps one tick count (dft_op_ticks in regions.c).
+_TICK_BYTES = 4
+# Each arena costs a name, a region record and a need record in flash, beyond the base measured with one arena.
+_ARENA_FLASH_BYTES = 32
+
+
+@dataclass(frozen=True)
+class RegionBudget:
+    """One memory region, bytes. `reserved` is the stack; `over` is how far use and reserve pass its end."""
+
+    name: str
+    kind: str
+    used: int
+    reserved: int
+    total: int
+
+    @property
+    def free(self) -> int:
+        """What is left, never negative."""
+        return max(self.total - self.used - self.reserved, 0)
+
+    @property
+    def over(self) -> int:
+        """Bytes too many, 0 where it fits."""
+        return max(self.used + self.reserved - self.total, 0)
+
+
+@dataclass(frozen=True)
+class OpBudget:
+    """One operator: its MACs, its constants in flash, and all activation bytes alive while it runs."""
+
+    index: int
+    kind: str
+    name: str
+    macs: int
+    const_bytes: int
+    live_bytes: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The verdict. `ram_bytes` are activations over all regions with the resident input tile, without stack and
+    link buffers (house rule); `ram_used_bytes` is all RAM in use with the stack's reserve. `reasons` are sentences
+    that say what breaks it, empty when it fits."""
+
+    model: str
+    target: str
+    engine: str
+    flash_bytes: int
+    flash_total_bytes: int
+    ram_bytes: int
+    ram_used_bytes: int
+    ram_total_bytes: int
+    lower_bound_bytes: int
+    code_bytes: int
+    code_measured: bool
+    const: ConstBytes
+    stack_bytes: int
+    macs: int
+    max_macs: int
+    regions: tuple[RegionBudget, ...]
+    ops: tuple[OpBudget, ...]
+    reasons: tuple[str, ...]
+    plan: Plan | None
+
+    @property
+    def fits(self) -> bool:
+        """Nothing breaks it."""
+        return not self.reasons
+
+    def region(self, name: str) -> RegionBudget:
+        """The region called `name`. Raises KeyError when there is none."""
+        for r in self.regions:
+            if r.name == name:
+                return r
+        raise KeyError(name)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object described by spec/schema/budget.json."""
+        value = asdict(self)
+        del value["plan"]
+        value["const"]["total"] = self.const.total
+        for entry, region in zip(value["regions"], self.regions, strict=True):
+            entry |= {"free": region.free, "over": region.over}
+        return {"schema": SCHEMA, "fits": self.fits, **value}
+
+    def require(self) -> None:
+        """Raise CheckFailed with the reasons when it does not fit."""
+        if self.reasons:
+            raise CheckFailed(
+                "; ".join(self.reasons), "use a smaller tile or a smaller net, or another --target"
+            )
+
+
+def region_specs(target: Target) -> tuple[RegionSpec, ...]:
+    """The target's arenas as the planner takes them."""
+    return tuple(RegionSpec(r.name, r.bytes - r.stack_bytes, r.align) for r in target.arena_regions)
+
+
+def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int | None = None) -> Budget:
+    """Predict what `graph` needs on `target` with `engine` ("aot").
+
+    `max_macs` overrides the target's limit of one inference. Raises DftError when the engine cannot run an
+    operator; a model that is too large is no error here but has `reasons`.
+    """
+    if engine != "aot":
+        raise DftError(f"there is no budget for engine {engine!r}", "use the aot engine")
+    code = model_code(graph)
+    sizes = load_code_sizes()
+    base = sizes.base_of(target.name)
+    reasons: list[str] = []
+    layout, region_bytes = _activations(graph, target, reasons)
+    code_bytes = base.flash_bytes + sizes.kernels(code.functions)
+    code_bytes += run_bytes(graph, code, _offsets(layout, code)) + _ARENA_FLASH_BYTES * (
+        len(region_bytes) - 1
+    )
+    regions = _regions(graph, target, region_bytes, code_bytes + code.const.total, base)
+    ops = _ops(graph, code)
+    reasons += _flash_reasons(regions[0], ops) + _statics_reasons(regions, target)
+    limit = target.max_macs if max_macs is None else max_macs
+    total_macs = sum(o.macs for o in ops)
+    reasons += _mac_reasons(total_macs, limit, ops)
+    ram = [r for r in regions if r.kind == "ram"]
+    return Budget(
+        model=graph.name,
+        target=target.name,
+        engine=engine,
+        flash_bytes=regions[0].used,
+        flash_total_bytes=target.flash_total_bytes,
+        ram_bytes=sum(region_bytes.values()),
+        ram_used_bytes=sum(r.used + r.reserved for r in ram),
+        ram_total_bytes=target.ram_total_bytes,
+        lower_bound_bytes=layout.lower_bound_bytes if layout else max((o.live_bytes for o in ops), default=0),
+        code_bytes=code_bytes,
+        code_measured=base.measured,
+        const=code.const,
+        stack_bytes=target.statics_region.stack_bytes,
+        macs=total_macs,
+        max_macs=limit,
+        regions=regions,
+        ops=ops,
+        reasons=tuple(reasons),
+        plan=layout,
+    )
+
+
+def budget_file(
+    path: Path, target_name: str = "stm32h743", *, engine: str = "aot", max_macs: int | None = None
+) -> Budget:
+    """The budget of a .tflite file or of a bundle folder. Raises DftError for whatever cannot be read."""
+    model = path
+    if path.is_dir():
+        model = path / "model.tflite"
+        if not model.is_file():
+            raise DftError(
+                f"{path} holds no model.tflite", "give a .tflite file or the folder that dftiny export wrote"
+            )
+    target = load_target(target_name)
+    return budget(load(model), target, engine, max_macs=max_macs)
+
+
+def _activations(graph: Graph, target: Target, reasons: list[str]) -> tuple[Plan | None, dict[str, int]]:
+    """The plan and bytes by region; without a plan the largest region takes all and a reason says how much."""
+    try:
+        layout = plan(graph, region_specs(target))
+    except DoesNotFit as e:
+        reasons.append(e.cause)
+        return None, {e.region: target.region(e.region).bytes + e.over_bytes}
+    return layout, dict(layout.region_bytes)
+
+
+def _offsets(layout: Plan | None, code: ModelCode) -> list[int]:
+    if layout is None:
+        return [4097] * len(code.operands)  # any offset that takes a literal
+    place = {p.tensor: p.offset for p in layout.placements}
+    return [place[t] for t in code.operands]
+
+
+def _regions(
+    graph: Graph, target: Target, arenas: Mapping[str, int], flash_bytes: int, base: Base
+) -> tuple[RegionBudget, ...]:
+    """Every region of the target, flash first."""
+
+    def used(r: Region) -> int:
+        statics = base.statics_bytes + _TICK_BYTES * max(len(graph.ops), 1)
+        return arenas.get(r.name, 0) + (statics if r is target.statics_region else 0)
+
+    flash = target.flash
+    out = [RegionBudget(flash.name, flash.kind, flash_bytes, 0, flash.bytes)]
+    out += [
+        RegionBudget(r.name, r.kind, used(r), r.stack_bytes, r.bytes)
+        for r in target.regions
+        if r.kind == "ram"
+    ]
+    return tuple(out)
+
+
+def _ops(graph: Graph, code: ModelCode) -> tuple[OpBudget, ...]:
+    """All operators; those that became views or part of a window need nothing and keep nothing alive."""
+    prepared = steps(graph)
+    distinct = set(buffers(prepared).values())
+    live = {
+        step.op.index: sum(b.bytes for b in distinct if b.first <= i <= b.last)
+        for i, step in enumerate(prepared.steps)
+    }
+    return tuple(
+        OpBudget(
+            index=op.index,
+            kind=op.kind,
+            name=graph.tensors[op.outputs[0]].name,
+            macs=macs(graph, op),
+            const_bytes=code.op_bytes.get(op.index, 0),
+            live_bytes=live.get(op.index, 0),
+        )
+        for op in graph.ops
+    )
+
+
+def _flash_reasons(flash: RegionBudget, ops: tuple[OpBudget, ...]) -> list[str]:
+    """The operator whose constants pass the end of the flash, laid down in order behind the code."""
+    if not flash.over:
+        return []
+    end = flash.used - sum(o.const_bytes for o in ops)
+    for op in ops:
+        end += op.const_bytes
+        if end > flash.total:
+            return [
+                f"the constants of operator {op.index} ({op.kind}) pass the end of region {flash.name}: "
+                f"{flash.used:,} bytes of {flash.total:,}, {flash.over:,} bytes over"
+            ]
+    return [f"code alone takes {flash.used:,} bytes of region {flash.name}: {flash.over:,} bytes over"]
+
+
+def _statics_reasons(regions: tuple[RegionBudget, ...], target: Target) -> list[str]:
+    r = next(r for r in regions if r.name == target.statics_region.name)
+    if not r.over or r.name in {a.name for a in target.arena_regions}:
+        return []
+    return [f"statics and stack take {r.used + r.reserved:,} bytes of region {r.name}: {r.over:,} bytes over"]
+
+
+def _mac_reasons(total: int, limit: int, ops: tuple[OpBudget, ...]) -> list[str]:
+    if total <= limit:
+        return []
+    op = max(ops, key=lambda o: o.macs)
+    return [
+        f"{total:,} MACs, the limit is {limit:,}: {total - limit:,} over; "
+        f"most of them in operator {op.index} ({op.kind}), {op.macs:,}"
+    ]

@@ -1,0 +1,82 @@
+"""How many bytes code takes: spec/code_size.toml read, and estimates made from it.
+
+The file holds what `tools/code_size` measured with the project's compiler and flags: per target everything that
+does not depend on the model, and per kernel function what it adds. Here is only the arithmetic; budget.py uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from dftiny import spec
+from dftiny.codegen.model_c import ModelCode
+from dftiny.errors import DftError
+from dftiny.graph import Graph
+
+CODE_SIZE = "code_size.toml"
+
+
+@dataclass(frozen=True)
+class Base:
+    """Bytes of a firmware image that do not depend on the model: flash, and RAM of the statics' region."""
+
+    flash_bytes: int
+    statics_bytes: int
+    measured: bool
+
+
+@dataclass(frozen=True)
+class CodeSizes:
+    """Base by target name, bytes by kernel function."""
+
+    base: dict[str, Base]
+    kernel: dict[str, int]
+
+    def base_of(self, target: str) -> Base:
+        """The base measured for `target`; for an unknown one the largest, marked as not measured."""
+        if target in self.base:
+            return self.base[target]
+        known = self.base.values()
+        return Base(max(b.flash_bytes for b in known), max(b.statics_bytes for b in known), False)
+
+    def kernels(self, functions: Iterable[str]) -> int:
+        """Bytes of these kernel functions. Raises DftError naming one that was never measured."""
+        total = 0
+        for name in functions:
+            if name not in self.kernel:
+                raise DftError(f"the size of {name} was never measured", "run tools/code_size")
+            total += self.kernel[name]
+        return total
+
+
+def load_code_sizes() -> CodeSizes:
+    """The shipped measurements."""
+    value = spec.read_toml(spec.SPEC_DIR / CODE_SIZE, "table of code sizes")
+    base = {n: Base(int(v["flash_bytes"]), int(v["statics_bytes"]), True) for n, v in value["base"].items()}
+    return CodeSizes(base, {n: int(v) for n, v in value["kernel"].items()})
+
+
+def run_bytes(graph: Graph, code: ModelCode, offsets: Sequence[int]) -> int:
+    """Bytes of the generated straight-line function and the engine's glue, never less than what gcc makes.
+
+    `offsets` are the arena offsets of all operands in the order of the calls. Thumb-2: an address is a literal
+    (a load and a word), a base register plus an immediate, or a base register plus a literal; then a call, and
+    behind each operator the hook with its number.
+    """
+    glue = 64  # prologue, epilogue, open(), alignment of pools
+    calls = code.calls * (6 + 4) + sum(_address_bytes(o) for o in offsets) + code.const_operands * 6
+    hooks = sum(4 + (2 if i < 256 else 4) for i in range(min(len(graph.ops), code.calls)))
+    return glue + calls + hooks
+
+
+def _address_bytes(offset: int) -> int:
+    if offset == 0:
+        return 2
+    return 4 if offset < 4096 or _encodable(offset) else 8
+
+
+def _encodable(value: int) -> bool:
+    """A Thumb-2 modified immediate: eight bits anywhere (ARMv7-M ARM, ThumbExpandImm)."""
+    low = (value & -value).bit_length() - 1
+    return value >> low < 256
