@@ -138,7 +138,8 @@ class MicroBlockA(nn.Module):
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
-        wide, outputs, reduction = inputs * row.expand[0] * row.expand[1], row.outputs, REDUCTION * row.reduction
+        wide, outputs = inputs * row.expand[0] * row.expand[1], row.outputs
+        reduction = REDUCTION * row.reduction
         order = shuffled(torch.arange(wide), row.groups[1])
         if row.acts[1]:
             order = shuffled(order, wide // 2)
@@ -160,7 +161,8 @@ class MicroBlockB(nn.Module):
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
-        wide, outputs, reduction = inputs * row.expand[0] * row.expand[1], row.outputs, REDUCTION * row.reduction
+        wide, outputs = inputs * row.expand[0] * row.expand[1], row.outputs
+        reduction = REDUCTION * row.reduction
         self.widen = conv_bn(inputs, wide, groups=row.groups[0])
         self.act_wide = _shift_max(wide, row.groups[1], reduction, row.acts[0])
         self.shuffle_wide = Permute(shuffled(torch.arange(wide), row.groups[1]))

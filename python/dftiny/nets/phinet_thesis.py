@@ -62,7 +62,9 @@ class PhiNetThesis(nn.Module):
     float [n, 3, H, W] with pixels 0..255 to logits [n, 1].
     """
 
-    def __init__(self, *, alpha: float, beta: float, t_zero: float, num_layers: int, down: tuple[int, ...]) -> None:
+    def __init__(
+        self, *, alpha: float, beta: float, t_zero: float, num_layers: int, down: tuple[int, ...]
+    ) -> None:
         super().__init__()
 
         def width(channels: float) -> int:
@@ -107,7 +109,14 @@ def phinet_thesis(tile: int) -> nn.Module:
 
 
 # Positions in micromind's lists of layers: with an expansion (blocks 1 and up) and without (block 0).
-_EXPANDING = {0: "expand.0", 1: "expand.1", 4: "depthwise.0", 5: "depthwise.1", 8: "project.0", 9: "project.1"}
+_EXPANDING = {
+    0: "expand.0",
+    1: "expand.1",
+    4: "depthwise.0",
+    5: "depthwise.1",
+    8: "project.0",
+    9: "project.1",
+}
 _PLAIN = {1: "depthwise.0", 2: "depthwise.1", 4: "project.0", 5: "project.1"}
 _STEM = {0: "stem", 1: "point.0", 2: "point.1"}
 _GATE = {"se_conv": "gate.squeeze", "se_conv2": "gate.excite"}

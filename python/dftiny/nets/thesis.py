@@ -24,9 +24,6 @@ class PixelConv(nn.Conv2d):
     `frame` is the padding (left, right, top, bottom) in pixels. float [n, 3, H, W] to [n, outputs, H', W'].
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(
         self,
         outputs: int,
@@ -38,9 +35,6 @@ class PixelConv(nn.Conv2d):
     ) -> None:
         super().__init__(3, outputs, kernel, stride, groups=groups, bias=False)
         self.frame = frame
-        # Facts, not weights: they stay out of the state dict.
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         weight, bias = self.folded()
@@ -48,10 +42,11 @@ class PixelConv(nn.Conv2d):
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weights and bias for raw pixels."""
-        if self.groups == 1:
-            std, mean = self.std, self.mean
-        else:  # depthwise: output channel c looks at input channel c only
-            std, mean = self.std.transpose(0, 1), self.mean.transpose(0, 1)
+        each = self.in_channels // self.groups
+        # The input channels that each filter looks at: all three, or in a depthwise convolution one.
+        filters = self.groups, self.out_channels // self.groups, each
+        mean = self.weight.new_tensor(MEAN).view(self.groups, 1, each).expand(filters).reshape(-1, each, 1, 1)
+        std = self.weight.new_tensor(STD).view(self.groups, 1, each).expand(filters).reshape(-1, each, 1, 1)
         weight = self.weight / std
         return weight, -(weight * mean).sum((1, 2, 3))
 
@@ -65,7 +60,7 @@ class PixelConv(nn.Conv2d):
         def strip(size: int) -> list[Tensor]:
             shape = list(pixels.shape)
             shape[axis] = size
-            return [self.mean.expand(shape)] if size else []
+            return [pixels.new_tensor(MEAN).view(1, 3, 1, 1).expand(shape)] if size else []
 
         parts = [*strip(before), pixels, *strip(after)]
         return torch.cat(parts, axis) if len(parts) > 1 else pixels
@@ -89,7 +84,10 @@ def head_names(state: dict[str, Tensor], known: Iterable[str]) -> dict[str, str]
 
     People name their heads as they like; so it is told by its order in the file and checked by its shapes.
     """
-    others = {key: value for key, value in state.items() if key not in set(known)}
-    layers = [key.rpartition(".")[0] for key, value in others.items() if value.ndim == 2 and key.endswith(".weight")]
+    taken = set(known)
+    others = {key: value for key, value in state.items() if key not in taken}
+    layers = [
+        key.rpartition(".")[0] for key, value in others.items() if value.ndim == 2 and key.endswith(".weight")
+    ]
     pairs = zip(layers, ("head.hidden", "head.logit"), strict=False)
     return {f"{layer}.{part}": f"{name}.{part}" for layer, name in pairs for part in ("weight", "bias")}

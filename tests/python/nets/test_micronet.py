@@ -1,0 +1,133 @@
+"""MicroNet-M1: the paper's sizes, and its parts against their definitions in the paper."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dftiny.nets.micronet import M1, MicroNet, Permute, ShiftMax, from_authors, shifted, shuffled
+from dftiny.nets.registry import count, create
+
+
+def products(net: nn.Module, tile: int) -> int:
+    """Products of the Shift-Max coefficients for one tile."""
+    total = 0
+
+    def visit(module: nn.Module, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        nonlocal total
+        assert isinstance(module, ShiftMax)
+        total += module.products(inputs[0])
+
+    for module in net.modules():
+        if isinstance(module, ShiftMax):
+            module.register_forward_hook(visit)
+    with torch.no_grad():
+        net.eval()(torch.zeros(1, 3, tile, tile))
+    return total
+
+
+def test_size_is_the_paper() -> None:
+    net = MicroNet(imagenet=True)
+    parameters, macs = count(net, 224)
+    assert parameters == 1_777_587  # "1.8 M"
+    assert macs + products(net, 224) == 6_120_032  # "6 M"
+
+
+def test_size_with_the_thesis_head() -> None:
+    assert count(create("micronet_m1"), 96) == (554_684, 1_175_584)
+
+
+def test_shuffle_deals_the_groups_out() -> None:
+    assert shuffled(torch.arange(6), 3).tolist() == [0, 2, 4, 1, 3, 5]
+
+
+def test_two_shuffles_are_one() -> None:
+    x = torch.randn(1, 24, 2, 2)
+    twice = Permute(shuffled(torch.arange(24), 12))(Permute(shuffled(torch.arange(24), 6))(x))
+    assert torch.equal(Permute(shuffled(shuffled(torch.arange(24), 6), 12))(x), twice)
+
+
+def test_shift_goes_by_one_group_and_one_channel() -> None:
+    # Channel c of group g reads channel c + 1 of group g + 1, both circular.
+    groups, size = 3, 4
+    order = shifted(groups * size, groups).tolist()
+    for g in range(groups):
+        for c in range(size):
+            assert order[g * size + c] == (g + 1) % groups * size + (c + 1) % size
+
+
+def test_indices_are_int32() -> None:
+    orders = [m.order for m in MicroNet().modules() if isinstance(m, Permute)]
+    assert len(orders) == 31
+    assert {order.dtype for order in orders} == {torch.int32}
+
+
+def test_shift_max_by_its_definition() -> None:
+    """max_k sum_j a[j, k](x) * shift_j(x), a = 4 (h_sigmoid(...) - .5) + start (paper, section 4)."""
+    torch.manual_seed(0)
+    net = ShiftMax(24, 6, 2, (1.0, 0.0, 1.0, 0.0)).double()
+    x = torch.randn(2, 24, 3, 3).double()
+    squeezed = (net.squeeze(x.mean((2, 3), keepdim=True))).relu()
+    other = x[:, shifted(24, 6)]
+    a = []
+    for coefficient, start in zip(net.coefficients, (1.0, 0.0, 1.0, 0.0), strict=True):
+        linear = nn.functional.conv2d(squeezed, coefficient.conv.weight, coefficient.conv.bias - 3.0)
+        a.append(4.0 * (nn.functional.hardsigmoid(linear) - 0.5) + start)
+    want = torch.maximum(a[0] * x + a[1] * other, a[2] * x + a[3] * other)
+    torch.testing.assert_close(net(x), want, rtol=0, atol=1e-12)
+    assert not torch.equal(a[0], a[2])
+
+
+def authors_names(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    """The first two blocks and the head of a MicroNet under the authors' names, written out by hand."""
+    spatial = {f"spatial.{i}.{j}": f"layers.0.conv.{2 * i + j}" for i in range(2) for j in range(2)}
+    pairs = {"stem": "features.0.stem.0.conv.0", "stem_norm": "features.0.stem.0.conv.1"}
+    pairs |= {"stem_wide.0": "features.0.stem.0.conv.2", "stem_wide.1": "features.0.stem.0.conv.3"}
+    for block in range(2):
+        for ours, other in (
+            spatial | {"project.0": "layers.4.conv.0", "project.1": "layers.4.conv.1"}
+        ).items():
+            pairs[f"blocks.{block}.{ours}"] = f"features.{block + 1}.{other}"
+    named = {
+        f"{prefix}{pairs[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v
+        for k, v in state.items()
+        if k.rpartition(".")[0] in pairs
+    }
+    for block, layer, act, fusions in ((0, 5, "mix", 2), (1, 1, "act", 4), (1, 5, "mix", 2)):
+        ours, other = f"blocks.{block}.{act}", f"{prefix}features.{block + 1}.layers.{layer}.fc"
+        named[f"{other}.0.weight"] = state[f"{ours}.squeeze.weight"].flatten(1)
+        named[f"{other}.0.bias"] = state[f"{ours}.squeeze.bias"]
+        convs = [f"{ours}.coefficients.{i}.conv" for i in range(fusions)]
+        named[f"{other}.2.weight"] = torch.cat([state[f"{c}.weight"].flatten(1) for c in convs])
+        named[f"{other}.2.bias"] = torch.cat([state[f"{c}.bias"] - 3.0 for c in convs])
+    named |= {f"{prefix}classifier.0.{p}": state[f"head.hidden.{p}"] for p in ("weight", "bias")}
+    return named | {f"{prefix}classifier.2.{p}": state[f"head.logit.{p}"] for p in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_authors_names(prefix: str) -> None:
+    net = MicroNet(M1[:2])
+    for tensor in net.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.normal_()
+    state = net.state_dict()
+    adopted = from_authors(authors_names(state, prefix), net.blocks)
+    assert adopted.keys() == state.keys()
+    for key, value in state.items():
+        torch.testing.assert_close(adopted[key], value)
+
+
+def test_other_names_are_left_alone() -> None:
+    net = MicroNet(M1[:1])
+    assert from_authors(net.state_dict(), net.blocks).keys() == net.state_dict().keys()
+    # A layer that has no Shift-Max in this block, and one that does not exist.
+    strange = {
+        "features.1.layers.1.fc.0.weight": torch.zeros(2, 2),
+        "features.9.layers.0.conv.0.weight": torch.zeros(1),
+    }
+    known = {"features.1.layers.4.conv.1.bias": torch.zeros(8)}
+    assert set(from_authors(strange | known, net.blocks)) >= {
+        "features.9.layers.0.conv.0.weight",
+        "blocks.0.project.1.bias",
+    }
