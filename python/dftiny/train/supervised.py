@@ -12,6 +12,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ class _Run:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
             self.history, self.step = list(state["history"]), int(state["step"])
-        except (RuntimeError, KeyError, ValueError, EOFError, TypeError, OSError) as e:
+        except (UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, TypeError, OSError) as e:
             raise DftError(f"{path} cannot be resumed: {str(e).splitlines()[0][:120]}", "start again with --no-resume") from e
         return True
 

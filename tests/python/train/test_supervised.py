@@ -1,0 +1,173 @@
+"""Training: it learns, it is deterministic, and an interrupted run ends with the same bits as an uninterrupted one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+
+import torch
+
+from dftiny import spec
+from dftiny.artifact import read_manifest, write_manifest
+from dftiny.data.demo import png
+from dftiny.data.index import DataIndex, ImageRow, load_index, save_index
+from dftiny.errors import DftError
+from dftiny.evaluate import evaluate
+from dftiny.nets.checkpoint import load_checkpoint
+from dftiny.train import supervised
+from dftiny.train.batches import batch, load_pool
+from dftiny.train.recipe import Recipe, parse_recipe
+from dftiny.train.supervised import train
+
+FAST = {"steps": 6, "batch": 4, "checkpoint_every": 2}
+
+
+def _recipe(**changes: object) -> Recipe:
+    return parse_recipe({**spec.recipe("phinet_demo"), **FAST, **changes}, "test")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of noise photographs, fakes with a pattern of period 4: two photographs of 256 px a split."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    pattern = np.tile(rng.normal(0, 25, (4, 4, 1)), (64, 64, 3))
+    rows = []
+    for split in ("train", "val", "test"):
+        for n in range(2):
+            real = rng.integers(80, 170, (256, 256, 3), dtype=np.uint8)
+            fake = np.clip(real + pattern, 0, 255).astype(np.uint8)
+            for kind, pixels in (("real", real), ("tconv", fake)):
+                content = png(pixels)
+                name = f"{split}{n}.0.{kind}"
+                (folder / f"images/{name}.png").write_bytes(content)
+                label = "real" if kind == "real" else "fake"
+                digest = hashlib.sha256(content).hexdigest()
+                rows.append(ImageRow(name, split, f"{split}{n}", label, kind, True, "pre", f"images/{name}.png", digest))
+    save_index(folder, DataIndex("noise", 128, tuple(rows)))
+    write_manifest(folder, "data", files=["index.json"])
+    return folder
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> str:
+    path = tmp_path / "fast.toml"
+    path.write_text(_recipe().toml())
+    return str(path)
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_batches_are_pairs_of_one_place_on_the_grid(data: Path) -> None:
+    recipe = _recipe(periodic=0.0, processed=0.0, batch=16)
+    pool = load_pool(data, load_index(data), 128)
+    tiles, labels = batch(pool, recipe, 0, 3)
+    assert tiles.shape == (16, 128, 128, 3)
+    assert labels.tolist() == [1.0, 0.0] * 8
+    windows = {
+        place.real[y : y + 128, x : x + 128].tobytes(): place.fakes[0][y : y + 128, x : x + 128].tobytes()
+        for photograph in pool.photographs for place in photograph for y in range(0, 129, 8) for x in range(0, 129, 8)
+    }  # fmt: skip
+    for real, fake in zip(tiles[::2], tiles[1::2], strict=True):
+        assert windows[real.tobytes()] == fake.tobytes()
+    assert np.array_equal(batch(pool, recipe, 0, 3)[0], tiles)
+    assert not np.array_equal(batch(pool, recipe, 0, 4)[0], tiles)
+    assert not np.array_equal(batch(pool, recipe, 1, 3)[0], tiles)
+
+
+@pytest.mark.slow
+def test_interrupted_and_resumed_is_bit_for_bit_the_same(
+    data: Path, recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recipe_file, data, tmp_path / "whole")
+    advance = supervised._Run.advance
+
+    def unplugged(run: supervised._Run, tiles: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        if run.step == 5:
+            raise KeyboardInterrupt
+        return advance(run, tiles, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(supervised._Run, "advance", unplugged)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe_file, data, tmp_path / "cut")
+    assert not (tmp_path / "cut/manifest.json").exists()
+    torch.manual_seed(12345)
+    assert train(recipe_file, data, tmp_path / "cut").resumed_at == 4
+    assert _bytes(tmp_path / "cut") == _bytes(tmp_path / "whole")
+    assert "last.ckpt" not in _bytes(tmp_path / "cut")
+
+
+@pytest.mark.slow
+def test_killed_run_resumes(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.toml"
+    path.write_text(_recipe(steps=400, checkpoint_every=1).toml())
+    out = tmp_path / "out"
+    code = f"from pathlib import Path; from dftiny.train.supervised import train; train({str(path)!r}, Path({str(data)!r}), Path({str(out)!r}))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (out / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    recipe = parse_recipe(spec.recipe(str(path)), "long")
+    key = torch.load(out / "last.ckpt", weights_only=True)["key"]
+    run = supervised._Run(recipe, 0, key)
+    assert run.restore(out / "last.ckpt")
+    assert 1 <= run.step < 400
+    assert len(run.history) == run.step
+
+
+@pytest.mark.slow
+def test_another_seed_or_no_resume_starts_anew(data: Path, recipe_file: str, tmp_path: Path) -> None:
+    first = train(recipe_file, data, tmp_path / "a", seed=0)
+    one = first.checkpoint.read_bytes()
+    train(recipe_file, data, tmp_path / "a", seed=1, resume=False)
+    assert first.checkpoint.read_bytes() != one
+    assert train(recipe_file, data, tmp_path / "a", seed=0).resumed_at == 0
+    assert first.checkpoint.read_bytes() == one
+
+
+def test_a_foreign_folder_is_left_alone_and_damage_is_one_sentence(data: Path, recipe_file: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("years of work")
+    with pytest.raises(DftError, match="not made by dftiny"):
+        train(recipe_file, data, tmp_path / "mine")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad/last.ckpt").write_bytes(b"PK half a checkpoint")
+    with pytest.raises(DftError, match="--no-resume"):
+        train(recipe_file, data, tmp_path / "bad")
+    with pytest.raises(DftError, match="nothing is not a folder"):
+        train(recipe_file, tmp_path / "nothing", tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_it_learns_and_evaluates(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(_recipe(steps=60, batch=16, checkpoint_every=20, periodic=0.0, processed=0.0).toml())
+    summary = train(str(path), data, tmp_path / "t")
+    assert summary.val_auc == 1.0
+    model = load_checkpoint(tmp_path / "t")
+    assert (model.preset, model.tile, model.threshold) == ("phinet_demo", 128, summary.threshold)
+    result = evaluate(tmp_path / "t", data, tmp_path / "e", bootstrap=50)
+    assert result.metrics["pre"]["all"]["auc"] == 1.0
+    assert read_manifest(tmp_path / "e", "evaluate").parents["checkpoint"] == model.sha256
+    with np.load(tmp_path / "e/tiles.npz") as saved:
+        assert saved["counts"].tolist() == [4, 4, 4, 4]
+        assert saved["logits"].shape == (16,)
+        assert saved["ids"].tolist() == ["test0.0.real", "test0.0.tconv", "test1.0.real", "test1.0.tconv"]
+    assert "pre" in result.text()
