@@ -13,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from dftiny.artifact import Manifest, new_folder, read_json, read_manifest, tool_versions, write_json, write_manifest
+from dftiny.artifact import (
+    Manifest,
+    new_folder,
+    read_json,
+    read_manifest,
+    tool_versions,
+    write_json,
+    write_manifest,
+)
 from dftiny.bench.model import Model, load_model
 from dftiny.bench.side import Column, column_from_bench, column_from_npz, side_by_side
 from dftiny.data.index import ImageRow, load_index, read_image
@@ -27,7 +35,13 @@ PARTS = 2  # ONNX runs beside TFLM's child process: two busy cores
 
 
 def compare(
-    *, out: Path, data: Path, evaluate_dir: Path, bundle: Path, bench_dirs: Sequence[Path], quiet: bool = False
+    *,
+    out: Path,
+    data: Path,
+    evaluate_dir: Path,
+    bundle: Path,
+    bench_dirs: Sequence[Path],
+    quiet: bool = False,
 ) -> Manifest:
     """Write the stage folder `out` with compare.json and print its table.
 
@@ -121,7 +135,8 @@ def _logit(logits: np.ndarray, model: Model) -> np.ndarray:
     if logits.shape[1] == 1:
         return logits[:, 0].astype(np.float64)
     at = model.bundle.classes.index(model.bundle.positive)
-    return (logits[:, at] - logits[:, 1 - at]).astype(np.float64)
+    difference: np.ndarray = (logits[:, at] - logits[:, 1 - at]).astype(np.float64)
+    return difference
 
 
 def text(result: Mapping[str, Any]) -> str:
@@ -134,11 +149,19 @@ def text(result: Mapping[str, Any]) -> str:
         f"split {result['split']}, before sharing",
         head,
     ]
-    for label, key in (("AUC", "auc"), ("balanced accuracy", "balanced_accuracy"), ("accuracy", "accuracy"), ("F1", "f1")):
-        lines.append(f"{label:<22}" + "".join(f"{c[key]:>{width}.4f}" if key in c else " " * width for c in columns))
+    for label, key in (
+        ("AUC", "auc"),
+        ("balanced accuracy", "balanced_accuracy"),
+        ("accuracy", "accuracy"),
+        ("F1", "f1"),
+    ):
+        lines.append(
+            f"{label:<22}" + "".join(f"{c[key]:>{width}.4f}" if key in c else " " * width for c in columns)
+        )
     lines.append(f"{'AUC, 95 % interval':<22}" + "".join(f"{_interval(c):>{width}}" for c in columns))
     lines.append(
-        f"{'tiles equal to ' + result['reference']:<22}" + "".join(f"{c.get('identical', ''):>{width}}" for c in columns)
+        f"{'tiles equal to ' + result['reference']:<22}"
+        + "".join(f"{c.get('identical', ''):>{width}}" for c in columns)
     )
     return "\n".join(lines)
 
@@ -152,4 +175,6 @@ def _refuse_differences(result: Mapping[str, Any]) -> None:
     for column in result["columns"]:
         if "identical" in column and column["identical"] != result["tiles"]:
             missing = result["tiles"] - column["identical"]
-            raise CheckFailed(f"{column['name']} differs from {result['reference']} on {missing} of {result['tiles']} tiles")
+            raise CheckFailed(
+                f"{column['name']} differs from {result['reference']} on {missing} of {result['tiles']} tiles"
+            )

@@ -52,7 +52,13 @@ def _released_rows() -> Iterator[Row]:
     for name, folder in released():
         manifest = read_manifest(folder)
         c = manifest.config
-        yield Row(name, int(c["tile"]), int(c["parameters"]), int(c["macs"]), "released with checkpoint and calibration tiles")
+        yield Row(
+            name,
+            int(c["tile"]),
+            int(c["parameters"]),
+            int(c["macs"]),
+            "released with checkpoint and calibration tiles",
+        )
 
 
 def models_table() -> str:
