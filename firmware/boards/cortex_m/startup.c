@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* ARMv7-M Architecture Reference Manual: coprocessor access control; CP10 and CP11 are the FPU. */
-#define SCB_CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define SCB_CPACR REG(0xE000ED88u)
 #define CPACR_FPU (0xFu << 20)
 
 extern uint32_t __dft_stack_low[], __dft_stack_high[];

@@ -6,6 +6,7 @@
 #include "dft/board.h"
 #include "dft_board_config.h"
 #include "dft_protocol.h"
+#include "mpu.h"
 #include "semihosting.h"
 #include "startup.h"
 
@@ -117,6 +118,9 @@ static dft_status open_channel(void) {
 static dft_status mps2_init(int argc, char **argv) {
     (void)argc;
     (void)argv;
+    mpu_off();
+    mpu_guard_below(0, dft_linked_stack().low);
+    mpu_on();
     start_timer();
     return open_channel();
 }

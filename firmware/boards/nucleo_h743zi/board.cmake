@@ -1,1 +1,1 @@
-set(DFT_BOARD_SOURCES nucleo_h743zi.c clock.c uart.c core.c ../cortex_m/startup.c)
+set(DFT_BOARD_SOURCES nucleo_h743zi.c clock.c uart.c core.c ../cortex_m/startup.c ../cortex_m/mpu.c)

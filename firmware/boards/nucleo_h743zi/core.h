@@ -5,9 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CORE_STACK_GUARD_BYTES 32u
-
-/* Traps on null pointers, on the stack's lowest 32 bytes, on writes to flash, on code in RAM. */
+/* Traps on null pointers, on what lies below the stack, on writes to flash, on code in RAM. */
 void core_protect(const void *stack_low);
 
 void core_caches_on(void);

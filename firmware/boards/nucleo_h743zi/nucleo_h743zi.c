@@ -96,13 +96,6 @@ static uint32_t nucleo_boot_id(void) { return record.boots; }
 
 static uint32_t nucleo_reset_cause(void) { return cause; }
 
-/* Without the guard, which nobody may touch. */
-static dft_stack nucleo_stack(void) {
-    dft_stack stack = dft_linked_stack();
-    stack.low += CORE_STACK_GUARD_BYTES / sizeof *stack.low;
-    return stack;
-}
-
 static void nucleo_halt(dft_status why) {
     (void)why;
     for (;;) {
@@ -135,6 +128,6 @@ const dft_board dft_the_board = {
     .tick_hz = nucleo_tick_hz,
     .boot_id = nucleo_boot_id,
     .reset_cause = nucleo_reset_cause,
-    .stack = nucleo_stack,
+    .stack = dft_linked_stack,
     .halt = nucleo_halt,
 };

@@ -1,4 +1,4 @@
-/* Every register of the STM32H743 and of the Cortex-M7 that this board touches, and nothing else.
+/* Every register of the STM32H743 and of its Cortex-M7 that this board touches (beside ../cortex_m), and nothing else.
  * Sources: RM0433 (chip), DS12110 (pins), Armv7-M Architecture Reference Manual and Cortex-M7 TRM (core).
  * None of them was at hand when this was written: all addresses and bits are unverified against the manuals. They
  * agree with what Renode's stm32h7.repl models; the test that boots this ELF answers exactly these addresses. */
@@ -122,12 +122,6 @@
 #define SCB_CSSELR REG(0xE000ED84u)
 #define SCB_ICIALLU REG(0xE000EF50u)
 #define SCB_DCISW REG(0xE000EF60u)
-#define MPU_CTRL REG(0xE000ED94u)
-#define MPU_CTRL_ENABLE (1u << 0)
-#define MPU_CTRL_PRIVDEFENA (1u << 2)
-#define MPU_RNR REG(0xE000ED98u)
-#define MPU_RBAR REG(0xE000ED9Cu)
-#define MPU_RASR REG(0xE000EDA0u)
 
 /* Debug: the cycle counter. */
 #define DEMCR REG(0xE000EDFCu)

@@ -1,0 +1,86 @@
+"""What is in the ELFs: no instruction that emulators disagree on, no recursion, a stack that its bound covers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dftiny.target import load_target
+
+ROOT = Path(__file__).resolve().parents[2]
+BOARDS = {"nucleo_h743zi": "stm32h743", "mps2_an500": "mps2_an500"}
+
+# QEMU, Renode and unicorn differ on these (Renode also faults on VRINT); VCVT in its fixed-point forms only.
+DISAGREED = re.compile(r"^(sel|smlaldx?|uhadd8|uhsub8|vrint\w*)(\.|$)")
+
+
+def instructions(elf: Path) -> list[tuple[str, str]]:
+    text = subprocess.run(
+        ["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", elf], capture_output=True, text=True, check=True
+    ).stdout
+    found = re.findall(r"^\s+[0-9a-f]+:\t(\S+)\s*(.*)$", text, re.MULTILINE)
+    return [(m, o) for m, o in found if not m.startswith(".")]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_no_disputed_instruction(echo_elf: Callable[[str], Path], board: str) -> None:
+    found = instructions(echo_elf(board))
+    assert len(found) > 1000
+    assert [i for i in found if DISAGREED.match(i[0])] == []
+    assert [i for i in found if i[0].startswith("vcvt") and "#" in i[1]] == []
+
+
+def test_the_search_would_find_one() -> None:
+    assert all(DISAGREED.match(m) for m in ("sel", "smlald", "smlaldx", "uhadd8", "uhsub8", "vrinta.f32"))
+    assert not any(DISAGREED.match(m) for m in ("smlad", "smladx", "sxtb16", "vcvt.f32.s32"))
+
+
+def stack_tool(elf: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "stack", elf], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_no_recursion_and_the_stack_is_bounded(echo_elf: Callable[[str], Path], board: str) -> None:
+    code, text = stack_tool(echo_elf(board))
+    assert code == 0, text
+    bound = int(re.search(r"stack bound: (\d+) bytes", text)[1])  # type: ignore[index]
+    reserved = load_target(BOARDS[board]).statics_region.stack_bytes
+    assert 100 < bound < reserved / 2
+
+
+def test_recursion_is_found(tmp_path: Path) -> None:
+    """Two functions that call each other, linked like firmware."""
+    source = tmp_path / "loop.c"
+    source.write_text(
+        "int b(int n); __attribute__((noinline)) int a(int n) { volatile int x = n; return x ? b(n - 1) + x : 0; }\n"
+        "__attribute__((noinline)) int b(int n) { volatile int x = n; return a(n) + x; }\n"
+        "void dft_reset(void) { volatile int x = a(3); (void)x; for (;;) {} }\n"
+    )
+    elf = tmp_path / "loop.elf"
+    subprocess.run(
+        [
+            "arm-none-eabi-gcc",
+            "-mcpu=cortex-m7",
+            "-mthumb",
+            "-O1",
+            "-nostdlib",
+            "-e",
+            "dft_reset",
+            source,
+            "-o",
+            elf,
+        ],
+        check=True,
+    )
+    code, text = stack_tool(elf)
+    assert code == 1
+    assert "recursion" in text
+    assert re.search(r"\ba\b.*\bb\b", text)

@@ -1,0 +1,86 @@
+"""The unmodified NUCLEO ELF on the chip's real memory map: it boots, says hello, runs a tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from h743 import H743, Wrong, registers
+
+from dftiny import spec
+from dftiny.link.device import Device
+
+pytestmark = pytest.mark.emu
+
+
+@pytest.fixture
+def elf(echo_elf: Callable[[str], Path]) -> Path:
+    return echo_elf("nucleo_h743zi")
+
+
+def test_hello_and_one_tile(elf: Path, tile: bytes, echo: Callable[[bytes], list[int]]) -> None:
+    chip = H743(elf)
+    device = Device(chip)
+    hello = device.hello()
+    assert (hello.board, hello.engine, hello.tick_hz) == ("nucleo_h743zi", "echo", 480_000_000)
+    assert hello.caps & spec.protocol()["caps"]["cycles"]
+    assert hello.reset_cause == spec.protocol()["reset_cause"]["power_on"]
+    result = device.infer(tile)
+    assert result.output.tolist() == echo(tile)
+    assert result.ticks > 0
+    stats = device.stats()
+    assert 0 < stats.stack_peak_bytes < stats.stack_bytes
+    assert stats.frames_bad == 0
+
+
+def test_the_clock_tree_it_asked_for(elf: Path) -> None:
+    chip = H743(elf)
+    chip.run()
+    assert chip.values["RCC_PLL1DIVR"] == 119 | 1 << 9  # 8 MHz x 120 / 2
+    assert chip.values["RCC_PLLCKSELR"] == 2 | 1 << 4  # HSE / 1
+    assert chip.values["FLASH_ACR"] == 4 | 2 << 4
+    assert chip.values["SYSCFG_PWRCR"] == 1
+    assert chip.values["USART3_BRR"] == round(120_000_000 / spec.board("nucleo_h743zi")["baud"])
+    order = [name for name, _ in chip.written]
+    assert order.index("PWR_CR3") < order.index("PWR_D3CR") < order.index("SYSCFG_PWRCR")
+    switched = max(i for i, name in enumerate(order) if name == "RCC_CFGR")
+    assert max(order.index(n) for n in ("FLASH_ACR", "RCC_D1CFGR", "RCC_D2CFGR", "RCC_PLL1DIVR")) < switched
+
+
+def test_older_silicon_runs_slower_and_says_so(elf: Path) -> None:
+    chip = H743(elf, revision=0x1003)
+    assert Device(chip).hello().tick_hz == 400_000_000
+    assert "SYSCFG_PWRCR" not in chip.values
+
+
+def test_dead_clock_and_debug_registers_do_not_stop_it(
+    elf: Path, tile: bytes, echo: Callable[[bytes], list[int]]
+) -> None:
+    """As an emulator that only tags PWR, RCC and DWT: up at the reset clock, and no cycles are claimed."""
+    device = Device(H743(elf, answers=False))
+    hello = device.hello()
+    assert hello.tick_hz == 64_000_000
+    assert not hello.caps & spec.protocol()["caps"]["cycles"]
+    result = device.infer(tile)
+    assert result.output.tolist() == echo(tile)
+    assert result.ticks == 0
+
+
+def test_bytes_before_the_first_frame_do_no_harm(elf: Path) -> None:
+    chip = H743(elf)
+    chip.write(bytes(range(256)) * 20, 1.0)
+    assert Device(chip).hello().board == "nucleo_h743zi"
+
+
+def test_the_model_refuses_what_the_chip_does_not_have(elf: Path) -> None:
+    """The test bench itself: a read beside the map or of an unnamed register must not pass unseen."""
+    assert len(registers()) > 40
+    for address in (0x24080000, 0x30000000, 0x5802448C):
+        chip = H743(elf)
+        chip.uc.mem_write(0x08100000, bytes.fromhex("004801e0"))  # ldr r0, [pc, #0]; b 0x08100008
+        chip.uc.mem_write(0x08100004, address.to_bytes(4, "little"))
+        chip.uc.mem_write(0x08100008, bytes.fromhex("0068fee7"))  # ldr r0, [r0]; b .
+        chip.pc = 0x08100000
+        with pytest.raises(Wrong, match=f"{address:#010x}"):
+            chip.run()
