@@ -113,14 +113,17 @@ def train(**options: Any) -> None:
 @_out(RUNS / "evaluate")
 @_data()
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
-def evaluate(**options: Any) -> None:
+@click.option("--sharing", "sharings", multiple=True, help="Only this sharing profile (may repeat).")
+@click.option("--net", help="Net of a checkpoint that does not name its own (dftiny models).")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Torch threads.")
+def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
     """Score a checkpoint.
 
     Accuracy, F1 and AUC with intervals, by sharing profile, generator and control.
     """
     from dftiny.evaluate import evaluate as run
 
-    run(**options)
+    run(sharings=sharings or None, **options)
 
 
 @cli.command(
@@ -145,11 +148,25 @@ def evaluate(**options: Any) -> None:
 @click.option(
     "--calibration", type=ANY_PATH, help="Calibration tiles: a data folder, a folder of images or an .npz."
 )
+@click.option(
+    "--golden",
+    type=ANY_PATH,
+    help="Tiles whose answers travel with the bundle (default: some of the calibration's).",
+)
 @click.option("--net", help="Net of a checkpoint that does not name its own (dftiny models).")
+@click.option(
+    "--tile", type=click.IntRange(16, 1024), help="Tile size in pixels (default: the checkpoint's)."
+)
+@click.option(
+    "--threshold",
+    type=float,
+    help="Image logit above which an image is called real (default: the checkpoint's).",
+)
+@click.option("--classes", help="Class names of an ONNX model, comma separated.")
 @click.option("--mean", help="Channel means of an ONNX model's inputs, 0…1 scale, comma separated.")
 @click.option("--std", help="Channel standard deviations, likewise.")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Layout of an ONNX model's input.")
-def export(**options: Any) -> None:
+def export(*, classes: str | None, **options: Any) -> None:
     """Make the int8 bundle.
 
     Checkpoint or ONNX → ONNX → int8 TFLite → bundle; every stage is compared with the one before. Without
@@ -157,7 +174,7 @@ def export(**options: Any) -> None:
     """
     from dftiny.bundle import export as run
 
-    run(**options)
+    run(classes=classes.split(",") if classes else None, **options)
 
 
 @cli.command(
@@ -249,6 +266,7 @@ def flash(**options: Any) -> None:
     type=FOLDER,
     help="Data folder; its test split before sharing is streamed.  [default: dftiny-runs/data, else golden tiles]",
 )
+@click.option("--golden", is_flag=True, help="The model's golden tiles instead of images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Emulators side by side.")
 @click.option("--trace", is_flag=True, help="Print every frame.")
