@@ -8,13 +8,15 @@ from typing import Any
 
 from dftiny.bench.record import Record
 from dftiny.data.tiles import tile_grid
+from dftiny.evaluate import CONTROLS
 
 SIDE_PX = 384  # of the photograph in the report; the tiles were run at native resolution
 
 
 def choose(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     """(why, position in rows) of the surest real, the surest fake, and the worst mistake, as far as they exist."""
-    scored = [(r["logit"], i) for i, r in enumerate(rows) if "logit" in r and "label" in r and "said" in r]
+    plain = [(r, i) for i, r in enumerate(rows) if r.get("kind") not in CONTROLS]
+    scored = [(r["logit"], i) for r, i in plain if "logit" in r and "label" in r]
     right = [(s, i) for s, i in scored if rows[i]["said"] == rows[i]["label"]]
     wrong = [(s, i) for s, i in scored if rows[i]["said"] != rows[i]["label"]]
     chosen = []

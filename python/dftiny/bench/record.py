@@ -44,11 +44,15 @@ class Image:
 
 @dataclass
 class Record:
-    """All results of a run. `lines` is tiles.jsonl, open; a line is written when its image is compared."""
+    """All results of a run. `lines` is tiles.jsonl, open; an image's lines are written once it is compared.
+
+    Ticks stand there only where the board may say what they count: a process of this computer may not.
+    """
 
     model: Model
     work: Work
     lines: TextIO
+    lanes: Sequence[Lane]
     images: dict[int, Image] = field(default_factory=dict)
     checked: dict[int, dict[str, Any]] = field(default_factory=dict)
     identical: int = 0
@@ -70,8 +74,11 @@ class Record:
         board = np.stack([image.done[t].output for t in order])
         oracle = self.model.oracle(inputs[order])
         same = (board == oracle).all(axis=1)
+        ticks_mean = claimed(self.lanes)[0]
         for k, t in enumerate(order):
-            line = {"id": image.item.id, "tile": t, "output": board[k].tolist(), "ticks": image.done[t].ticks}
+            line: dict[str, Any] = {"id": image.item.id, "tile": t, "output": board[k].tolist()}
+            if ticks_mean:
+                line["ticks"] = image.done[t].ticks
             if not same[k]:
                 line["oracle"] = oracle[k].tolist()
                 self.different.append({key: line[key] for key in ("id", "tile", "output", "oracle")})
@@ -98,27 +105,42 @@ def may_claim(board: str, hello_claims: frozenset[str]) -> tuple[dict[str, Any],
     return facts, frozenset(facts["claims"]) & hello_claims
 
 
+def claimed(lanes: Sequence[Lane]) -> tuple[str, int]:
+    """What a tick may be called, "instructions" or "cycles", and how many of them it is; ("", 0) where neither."""
+    hello = next((lane.hello for lane in lanes if lane.hello), None)
+    if hello is None:
+        return "", 0
+    facts, claims = may_claim(hello.board, hello.claims)
+    if "instructions" in claims:
+        return "instructions", int(facts["instructions_per_tick"])
+    return ("cycles", 1) if "cycles" in claims else ("", 0)
+
+
+def sort_lines(path: Path, work: Work) -> None:
+    """Put tiles.jsonl into the order of the images, so that equal runs leave equal files with any number of boards."""
+    order = {item.id: i for i, item in enumerate(work.items)}
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines.sort(key=lambda line: order[json.loads(line)["id"]])
+    path.write_text("".join(lines), encoding="utf-8")
+
+
 def _spread(values: NDArray[np.float64]) -> dict[str, float]:
     return {"mean": float(values.mean()), "min": float(values.min()), "max": float(values.max())}
 
 
 def counts(record: Record, lanes: Sequence[Lane]) -> dict[str, Any]:
     """ "instructions" or "cycles" per tile and "ops", as far as the board may claim them; else {}."""
-    hello = next((lane.hello for lane in lanes if lane.hello), None)
-    if hello is None or not record.checked:
+    unit, per_tick = claimed(lanes)
+    if not unit or not record.checked:
         return {}
-    facts, claims = may_claim(hello.board, hello.claims)
-    unit = next((u for u in ("instructions", "cycles") if u in claims), None)
-    if unit is None:
-        return {}
-    per_tick = int(facts["instructions_per_tick"]) if unit == "instructions" else 1
     ticks = np.concatenate([np.array(c["ticks"], dtype=np.float64) for c in record.checked.values()])
     # How far one figure may be off, in its own unit: a tick is the smallest step that the board counts.
     result: dict[str, Any] = {
         unit: {"per_tile": _spread(ticks * float(per_tick)), "tiles": len(ticks), "granularity": per_tick}
     }
-    if unit == "cycles" and hello.tick_hz:
-        result["cycles"]["clock_hz"] = hello.tick_hz
+    clock_hz = max(lane.hello.tick_hz for lane in lanes if lane.hello)
+    if unit == "cycles" and clock_hz:
+        result["cycles"]["clock_hz"] = clock_hz
     macs = record.model.bundle.macs
     if macs:
         result[unit]["per_mac"] = float(ticks.mean() * per_tick / macs)

@@ -119,10 +119,11 @@ def bench(
     options = Options(model.bundle.digest, boards.hint, trace, silence_s)
     with new_folder(out, force=force) as folder:
         with (folder / TILES).open("w", encoding="utf-8") as lines:
-            kept = Record(model, work, lines)
+            kept = Record(model, work, lines, lanes)
             start = time.monotonic()
             why = _stream(kept, lanes, options, boards.title)
             seconds = time.monotonic() - start
+        record.sort_lines(folder / TILES, work)
         summary = _write(folder, kept, lanes, boards, why, seconds)
     print(summary_text(summary))
     if why:

@@ -90,7 +90,7 @@ def side_by_side(
     result = []
     for column, table in zip(columns, tables, strict=True):
         scores = [image_logit(table[r.id]) for r in common]
-        groups = image_metrics(common, scores, threshold)[common[0].split][common[0].sharing]
+        groups = image_metrics(common, scores, threshold)[common[0].sharing]
         entry: dict[str, Any] = {
             "name": column.name,
             **{k: v for k, v in groups.get("all", {}).items() if k != "roc"},

@@ -94,17 +94,16 @@ def _metric_lines(metrics: Mapping[str, Any], simulated: bool) -> list[str]:
     if "classes" in metrics:
         return [f"  accuracy      {metrics['classes']['accuracy']:.3f} (image level)"]
     lines = []
-    for split in metrics.values():
-        for sharing, groups in split.items():
-            found = groups.get("all")
-            if not found:
-                continue
-            parts = [f"accuracy {found['accuracy']:.3f}"]
-            parts += [f"F1 {found['f1']:.3f}"] if "f1" in found else []
-            parts += [f"AUC {found['auc']:.3f}"] if "auc" in found else []
-            if "auc_interval" in found:
-                low, high = found["auc_interval"]
-                parts[-1] += f" [{low:.3f}, {high:.3f}]"
-            note = ", simulated fakes" if simulated else ""
-            lines.append(f"  {sharing:13s} {', '.join(parts)} ({found['n']} images{note})")
+    for sharing, groups in metrics.items():
+        found = groups.get("all")
+        if not found:
+            continue
+        parts = [f"accuracy {found['accuracy']:.3f}"]
+        parts += [f"F1 {found['f1']:.3f}"] if "f1" in found else []
+        parts += [f"AUC {found['auc']:.3f}"] if "auc" in found else []
+        if "auc_interval" in found:
+            low, high = found["auc_interval"]
+            parts[-1] += f" [{low:.3f}, {high:.3f}]"
+        note = ", simulated fakes, controls left out" if simulated else ""
+        lines.append(f"  {sharing:13s} {', '.join(parts)} ({found['n']} images{note})")
     return lines
