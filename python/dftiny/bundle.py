@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +157,18 @@ class Labels:
 
 
 def write_bundle(
-    folder: Path, labels: Labels, golden: np.ndarray, *, target: str, max_macs: int | None
+    folder: Path,
+    labels: Labels,
+    golden: np.ndarray,
+    *,
+    target: str,
+    max_macs: int | None = None,
+    parents: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Complete `folder`, which holds model.tflite: budget, plan, bundle.json, golden files and the model's C.
+    """Complete `folder`, which holds model.tflite (and what else the export left): budget, plan, bundle.json,
+    golden files, the model's C, manifest.
 
     `golden` are int8 tiles [n, H, W, 3]. CheckFailed when the model does not fit the target.
     """
@@ -184,7 +193,21 @@ def write_bundle(
     for name, text in model_c(g, placed, bundle_digest=bundle_digest(info), aligns=aligns).items():
         with atomic_write(folder / "src" / name, "w") as f:
             f.write(text)
-    return _bundle(folder, info, Manifest("bundle", {}, {}, {}, {}, {}, ""))
+    manifest = write_manifest(
+        folder,
+        "bundle",
+        files=[p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()],
+        parents=parents,
+        config={
+            "name": labels.name,
+            "target": target,
+            "bundle_digest": bundle_digest(info).hex(),
+            **(config or {}),
+        },
+        metrics={"macs": info["macs"], "regions": dict(placed.region_bytes), **(metrics or {})},
+        tools=tool_versions(*TOOLS),
+    )
+    return _bundle(folder, info, manifest)
 
 
 def _info(
@@ -273,27 +296,20 @@ def export(
     limit = given.threshold if threshold is None else threshold
     with new_folder(out) as folder:
         g, gates = make_model(given, folder, limit, progress)
-        labels = labels_for(given.name, g.output.shape[1], classes or given.classes, limit)
+        write_json(folder / GATES, gates)
         with progress.step(f"budget for {budget_target}, plan, C code"):
             made = write_bundle(
-                folder, labels, int8.from_pixels(given.golden), target=budget_target, max_macs=max_macs
+                folder,
+                labels_for(given.name, g.output.shape[1], classes or given.classes, limit),
+                int8.from_pixels(given.golden),
+                target=budget_target,
+                max_macs=max_macs,
+                parents=given.parents,
+                config={
+                    "calibration_tiles": len(given.calibration),
+                    "normalisation": None if given.normalisation is None else asdict(given.normalisation),
+                },
+                metrics={"gates": gates},
             )
-        write_json(folder / GATES, gates)
-        files = sorted(str(p.relative_to(folder).as_posix()) for p in folder.rglob("*") if p.is_file())
-        manifest = write_manifest(
-            folder,
-            "bundle",
-            files=files,
-            parents=given.parents,
-            config={
-                "name": made.name,
-                "target": budget_target,
-                "calibration_tiles": len(given.calibration),
-                "normalisation": None if given.normalisation is None else vars(given.normalisation),
-                "bundle_digest": made.digest.hex(),
-            },
-            metrics={"gates": gates, "macs": made.macs, "regions": {r.name: r.bytes for r in made.regions}},
-            tools=tool_versions(*TOOLS),
-        )
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
-    return manifest
+    return made.manifest

@@ -235,8 +235,23 @@ def _prepend(model: Any, node: Any, shape: Sequence[int], constants: Sequence[An
 
 
 def _prepend_transpose(model: Any, size: tuple[int, int]) -> None:
-    from onnx import helper
+    """NCHW pixels → the model's NHWC. Models that begin by turning NHWC into NCHW need neither turn."""
+    from onnx import TensorProto, helper
 
+    readers = [n for n in model.graph.node if INPUT in n.input]
+    if (
+        len(readers) == 1
+        and readers[0].op_type == "Transpose"
+        and _attributes(readers[0])["perm"] == [0, 3, 1, 2]
+    ):
+        turned = readers[0].output[0]
+        model.graph.node.remove(readers[0])
+        for node in model.graph.node:
+            for i, n in enumerate(node.input):
+                node.input[i] = INPUT if n == turned else n
+        value = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, 3, *size])
+        model.graph.input[0].CopyFrom(value)
+        return
     node = helper.make_node("Transpose", [INPUT], ["dft_nhwc"], perm=[0, 2, 3, 1], name="dft_nhwc")
     _prepend(model, node, (1, 3, *size))
 

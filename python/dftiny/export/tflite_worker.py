@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx2tf
-import tensorflow as tf
 
 # Offline, onnx2tf dies for want of this file, though the calibration data are ours and it is never used.
 SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
@@ -22,6 +20,8 @@ SAMPLE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 
 def keras_model(onnx: str) -> Any:
     """The float model, NHWC."""
+    import onnx2tf
+
     np.save(SAMPLE, np.zeros((20, 128, 128, 3), np.float32))
     return onnx2tf.convert(
         input_onnx_file_path=onnx,
@@ -34,6 +34,7 @@ def keras_model(onnx: str) -> Any:
 
 def convert(model: Any, tiles: np.ndarray) -> bytes:
     """Full int8, input and output included, calibrated on uint8 tiles [n, H, W, 3]."""
+    import tensorflow as tf
 
     def samples() -> Iterator[list[np.ndarray]]:
         for tile in tiles:
@@ -51,6 +52,8 @@ def convert(model: Any, tiles: np.ndarray) -> bytes:
 
 def reference(model: bytes, x: np.ndarray) -> np.ndarray:
     """int8 outputs of TFLite's reference kernels for int8 tiles; its default kernels differ by 1."""
+    import tensorflow as tf
+
     interpreter = tf.lite.Interpreter(
         model_content=model,
         experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,

@@ -41,8 +41,10 @@ class _Where:
 def build(raw: RawModel, name: str) -> Graph:
     """Check a raw model and give it types. Raises DftError that names file, operator and tensor."""
     where = _Where(name)
-    _refuse_float(raw, where)
+    used = _used(raw, where)
+    _refuse_float(raw, [*raw.inputs, *raw.outputs], where)
     _refuse_unknown(raw, where)
+    _refuse_float(raw, used, where)
     tensors = tuple(_tensor(i, t, where) for i, t in enumerate(raw.tensors))
     _check_edges(raw, tensors, where)
     _check_order(raw, tensors, where)
@@ -56,13 +58,18 @@ def build(raw: RawModel, name: str) -> Graph:
     return Graph(name, tensors, tuple(ops), raw.inputs, raw.outputs)
 
 
-def _refuse_float(raw: RawModel, where: _Where) -> None:
+def _used(raw: RawModel, where: _Where) -> list[int]:
+    """Indices of all tensors that edges and operators name; those must exist."""
     used = sorted({i for op in raw.ops for i in (*op.inputs, *op.outputs)} | {*raw.inputs, *raw.outputs})
     if any(not -1 <= i < len(raw.tensors) for i in used):
         raise where.refuse(
             f"an operator names a tensor that is not among its {len(raw.tensors)}", "copy it again"
         )
-    for i in (*raw.inputs, *raw.outputs, *used):
+    return used
+
+
+def _refuse_float(raw: RawModel, indices: list[int], where: _Where) -> None:
+    for i in indices:
         if i >= 0 and raw.tensors[i].type in _FLOATS:
             t = raw.tensors[i]
             raise DftError(
@@ -73,12 +80,14 @@ def _refuse_float(raw: RawModel, where: _Where) -> None:
 
 def _refuse_unknown(raw: RawModel, where: _Where) -> None:
     known = spec.ops()["op"]
-    for i, op in enumerate(raw.ops):
-        if op.kind not in known:
-            raise where.refuse(
-                f"operator {i} is {op.kind}, which dftiny does not know",
-                "reformulate that layer; spec/ops.toml lists what is known",
-            )
+    unknown = [i for i, op in enumerate(raw.ops) if op.kind not in known]
+    if unknown:
+        # A converter wraps what it cannot quantise in DEQUANTIZE: the operator behind it is the culprit.
+        i = next((i for i in unknown if raw.ops[i].kind != "DEQUANTIZE"), unknown[0])
+        raise where.refuse(
+            f"operator {i} is {raw.ops[i].kind}, which dftiny does not know",
+            "reformulate that layer; spec/ops.toml lists what is known",
+        )
 
 
 def _tensor(index: int, raw: RawTensor, where: _Where) -> Tensor:
