@@ -27,9 +27,17 @@ def instructions(elf: Path) -> list[tuple[str, str]]:
     return [(m, o) for m, o in found if not m.startswith(".")]
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_no_disputed_instruction(echo_elf: Callable[[str], Path], board: str) -> None:
-    found = instructions(echo_elf(board))
+@pytest.fixture(params=[(b, e) for b in BOARDS for e in ("echo", "aot")], ids="-".join)
+def image(
+    request: pytest.FixtureRequest, echo_elf: Callable[[str], Path], aot_elf: Callable[[str], Path]
+) -> tuple[Path, str]:
+    """An ELF and its target's name."""
+    board, engine = request.param
+    return (echo_elf if engine == "echo" else aot_elf)(board), BOARDS[board]
+
+
+def test_no_disputed_instruction(image: tuple[Path, str]) -> None:
+    found = instructions(image[0])
     assert len(found) > 1000
     assert [i for i in found if DISAGREED.match(i[0])] == []
     assert [i for i in found if i[0].startswith("vcvt") and "#" in i[1]] == []
@@ -47,12 +55,11 @@ def stack_tool(elf: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_no_recursion_and_the_stack_is_bounded(echo_elf: Callable[[str], Path], board: str) -> None:
-    code, text = stack_tool(echo_elf(board))
+def test_no_recursion_and_the_stack_is_bounded(image: tuple[Path, str]) -> None:
+    code, text = stack_tool(image[0])
     assert code == 0, text
     bound = int(re.search(r"stack bound: (\d+) bytes", text)[1])  # type: ignore[index]
-    reserved = load_target(BOARDS[board]).statics_region.stack_bytes
+    reserved = load_target(image[1]).statics_region.stack_bytes
     assert 100 < bound < reserved / 2
 
 

@@ -9,6 +9,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from dftiny import spec
+from dftiny.bundle import Bundle
 from dftiny.errors import CheckFailed
 from dftiny.link.boards import qemu_board
 from dftiny.link.device import Device, Result
@@ -41,6 +42,18 @@ def test_hello_and_tiles_over_the_fifos(elf: Path, tile: bytes, echo: Echo) -> N
         assert stats.runs == 3
         assert 0 < stats.stack_peak_bytes < stats.stack_bytes
         device.halt()
+
+
+def test_golden_tiles_of_a_bundle(aot_elf: Callable[[str], Path], bundle: Bundle) -> None:
+    with qemu_board(aot_elf("mps2_an500")) as transport:
+        device = Device(transport)
+        device.identify(bundle.digest)
+        for x, y in zip(*bundle.golden(), strict=True):
+            result = device.infer(x.tobytes())
+            assert result.output.tolist() == y.tolist()
+        ticks = device.op_ticks()
+        assert ticks is not None
+        assert 0 < int(ticks.sum()) <= result.ticks
 
 
 def test_instruction_counts_repeat_exactly(elf: Path, tile: bytes) -> None:

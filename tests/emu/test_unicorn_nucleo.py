@@ -9,6 +9,7 @@ import pytest
 from h743 import H743, Wrong, registers
 
 from dftiny import spec
+from dftiny.bundle import Bundle
 from dftiny.link.device import Device
 
 pytestmark = pytest.mark.emu
@@ -32,6 +33,19 @@ def test_hello_and_one_tile(elf: Path, tile: bytes, echo: Callable[[bytes], list
     stats = device.stats()
     assert 0 < stats.stack_peak_bytes < stats.stack_bytes
     assert stats.frames_bad == 0
+
+
+def test_golden_tiles_of_a_bundle(aot_elf: Callable[[str], Path], bundle: Bundle) -> None:
+    """The generated network on the chip's own memory map: every golden output, bit for bit."""
+    device = Device(H743(aot_elf("nucleo_h743zi")))
+    device.identify(bundle.digest)
+    inputs, outputs = bundle.golden()
+    for x, y in zip(inputs, outputs, strict=True):
+        assert device.infer(x.tobytes()).output.tolist() == y.tolist()
+    ticks = device.op_ticks()
+    assert ticks is not None
+    assert len(ticks) == len(bundle.ops)
+    assert (ticks > 0).all()
 
 
 def test_the_clock_tree_it_asked_for(elf: Path) -> None:
