@@ -22,7 +22,7 @@ CROP_PX = 512
 SHRINK = (0.5, 0.78)
 MIN_TEXTURE = 3.0
 # Random places tried for one wanted crop before a photograph counts as exhausted.
-TRIES_PER_CROP = 12
+TRIES_PER_CROP = 8
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
