@@ -152,7 +152,7 @@ def _run(job: _Job, command: Sequence[str | Path], failure: str) -> None:
         print(done.stdout, file=sys.stderr)
     if done.returncode:
         hint = "run it again with --debug to see all of it"
-        raise CheckFailed(f"{failure}: {_first_error(done.stdout)}", hint)
+        raise CheckFailed(f"{failure}: {_first_error(done.stdout).replace(f'{job.folder}/', '')}", hint)
 
 
 def _first_error(text: str) -> str:

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from h743 import H743
 
+from dftiny.bundle import Bundle
+from dftiny.link.device import Device
 from dftiny.target import load_target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +64,15 @@ def test_no_recursion_and_the_stack_is_bounded(image: tuple[Path, str]) -> None:
     bound = int(re.search(r"stack bound: (\d+) bytes", text)[1])  # type: ignore[index]
     reserved = load_target(image[1]).statics_region.stack_bytes
     assert 100 < bound < reserved / 2
+
+
+def test_the_measured_peak_is_within_the_bound(aot_elf: Callable[[str], Path], bundle: Bundle) -> None:
+    elf = aot_elf("nucleo_h743zi")
+    device = Device(H743(elf))
+    device.infer(bundle.golden()[0][0].tobytes())
+    measured = device.stats().stack_peak_bytes
+    bound = int(re.search(r"stack bound: (\d+) bytes", stack_tool(elf)[1])[1])  # type: ignore[index]
+    assert bound / 4 < measured <= bound
 
 
 def test_recursion_is_found(tmp_path: Path) -> None:
