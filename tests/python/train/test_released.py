@@ -1,0 +1,69 @@
+"""Every released model is whole, small, loads, and holds tiles of CC0 and CC-BY photographs only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dftiny import spec
+from dftiny.artifact import read_manifest
+from dftiny.data.photos import _table
+from dftiny.errors import DftError
+from dftiny.release import release
+from dftiny.train.recipe import parse_recipe
+
+pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+
+from dftiny.nets.checkpoint import load_checkpoint
+from dftiny.nets.predict import predict
+from dftiny.nets.registry import count
+
+MODELS = sorted(p.parent for p in spec.models_dir().glob("*/manifest.json"))
+
+
+def test_the_default_model_is_released() -> None:
+    assert "phinet_demo_128.demo" in [m.name for m in MODELS]
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
+def test_released_model_is_whole(folder: Path) -> None:
+    manifest = read_manifest(folder, "model")
+    model = load_checkpoint(folder)
+    config = manifest.config
+    assert (model.preset, model.tile, model.threshold) == (config["net"], config["tile"], config["threshold"])
+    assert count(model.net, model.tile) == (config["parameters"], config["macs"])
+    assert parse_recipe(spec.recipe(str(folder / "recipe.toml")), folder.name).net == model.preset
+    assert (folder / "checkpoint.safetensors").stat().st_size < 300_000
+    assert sum(p.stat().st_size for p in folder.rglob("*")) < 4_000_000
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
+def test_shipped_tiles_may_be_shipped_and_are_credited(folder: Path) -> None:
+    photos = {row["id"]: row for package in _table() for row in package["photos"]}
+    card = (folder / "card.md").read_text()
+    for name, split in (("calibration.npz", "train"), ("golden.npz", "test")):
+        with np.load(folder / name) as packed:
+            assert packed["tiles"].dtype == np.uint8
+            assert packed["tiles"].shape[1:] == (128, 128, 3)
+            for source in {str(i).split(".")[0] for i in packed["ids"]}:
+                assert photos[source]["licence"] in ("CC0-1.0", "CC-BY-4.0")
+                assert photos[source]["split"] == split
+                assert f"{photos[source]['file']} by {photos[source]['author']}" in card
+
+
+def test_golden_tiles_hold_both_verdicts() -> None:
+    folder = spec.models_dir() / "phinet_demo_128.demo"
+    model = load_checkpoint(folder)
+    with np.load(folder / "golden.npz") as golden:
+        said = predict(model.net, golden["tiles"])[:, 0] > model.threshold
+        labels = golden["labels"] == 1
+    assert len(labels) >= 8
+    assert set(said.tolist()) == {True, False}
+    assert (said == labels).mean() >= 0.75
+
+
+def test_stages_of_two_runs_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DftError):
+        release(tmp_path, tmp_path, tmp_path, tmp_path / "out")
