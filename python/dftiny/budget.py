@@ -187,7 +187,7 @@ def _activations(graph: Graph, target: Target, reasons: list[str]) -> tuple[Plan
     try:
         layout = plan(graph, region_specs(target))
     except DoesNotFit as e:
-        reasons.append(e.cause)
+        reasons.append(e.reason)
         return None, {e.region: target.region(e.region).bytes + e.over_bytes}
     return layout, dict(layout.region_bytes)
 

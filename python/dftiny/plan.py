@@ -82,14 +82,15 @@ class _Spot:
 
 
 class DoesNotFit(CheckFailed):
-    """No plan fits the regions. `tensor` could not be placed in step `step`; `over_bytes` is how much the
-    largest region would have to grow to hold all activations by itself."""
+    """No plan fits the regions. `op` is the operator with most bytes alive, `reason` the sentence about it without
+    the model's name; `over_bytes` is how much region `region` (the largest) would have to grow to hold all
+    activations by itself."""
 
-    def __init__(self, message: str, *, region: str, tensor: int, step: int, over_bytes: int) -> None:
-        super().__init__(message, "use a smaller tile or a smaller net")
+    def __init__(self, model: str, reason: str, *, region: str, op: int, over_bytes: int) -> None:
+        super().__init__(f"{model} does not fit: {reason}", "use a smaller tile or a smaller net")
+        self.reason = reason
         self.region = region
-        self.tensor = tensor
-        self.step = step
+        self.op = op
         self.over_bytes = over_bytes
 
 
@@ -237,8 +238,8 @@ def _refusal(
     _, at = live_bytes(distinct, largest.align)
     op = prepared.steps[at].op
     over = max(need - largest.bytes, 1)
-    message = (
-        f"{graph.name} does not fit: operator {op.index} ({op.kind}) needs {need:,} bytes of activations, "
+    reason = (
+        f"operator {op.index} ({op.kind}) needs {need:,} bytes of activations, "
         f"region {largest.name} has {largest.bytes:,}: {over:,} bytes over"
     )
-    return DoesNotFit(message, region=largest.name, tensor=op.outputs[0], step=at, over_bytes=over)
+    return DoesNotFit(graph.name, reason, region=largest.name, op=op.index, over_bytes=over)

@@ -25,6 +25,7 @@ static int fail(const char *what)
 int main(int argc, char **argv)
 {
     dft_region regions[REGIONS_MAX];
+    uint8_t *owned[REGIONS_MAX];
     dft_tensor in, out;
     const char *only_open = argc > 1 ? argv[1] : "";
     if (dft_the_engine.invoke() != DFT_ERR_STATE) {
@@ -38,6 +39,7 @@ int main(int argc, char **argv)
         if (base == NULL) {
             return fail("out of memory");
         }
+        owned[i] = base;
         memset(base, 0xA5, lent);
         regions[i] = (dft_region){need->name, base, lent};
     }
@@ -46,18 +48,15 @@ int main(int argc, char **argv)
         regions[0].base++;
     }
     dft_status status = dft_the_engine.open(regions, n, &in, &out);
-    if (status != DFT_OK) {
-        return 10 + (int)status;
-    }
     dft_the_engine.set_hook(hook);
-    while (fread(in.data, 1, in.bytes, stdin) == in.bytes) {
+    while (status == DFT_OK && fread(in.data, 1, in.bytes, stdin) == in.bytes) {
         if (dft_the_engine.invoke() != DFT_OK || fwrite(out.data, 1, out.bytes, stdout) != out.bytes) {
             return fail("invoke failed");
         }
     }
     (void)fprintf(stderr, "hooks %u memory %u\n", hooked, dft_the_engine.memory_used());
     for (uint32_t i = 0; i < dft_the_engine.needs_n; i++) {
-        free(regions[i].base);
+        free(owned[i]);
     }
-    return 0;
+    return status == DFT_OK ? 0 : 10 + (int)status;
 }

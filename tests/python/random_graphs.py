@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from dftiny import int8
 from dftiny.graph import (
     AddOptions,
     ConcatenationOptions,
@@ -34,12 +36,14 @@ ACTIVATIONS = ("NONE", "RELU", "RELU6")
 class Builder:
     """Appends tensors and operators; `x` is the running activation (tensor index)."""
 
-    def __init__(self, seed: int, shape: Sequence[int]) -> None:
+    def __init__(self, seed: int, shape: Sequence[int], *, live: bool = True) -> None:
         self.rng = np.random.default_rng(seed)
+        self.live = live  # run everything once, to find quantisations that keep values alive
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
         self.x = self.tensor(shape, 0.05, int(self.rng.integers(-128, 128)))
         self.input = self.x
+        self.values = {self.x: self.rng.integers(-128, 128, (2, *shape)).astype(np.int8)}
 
     def tensor(
         self,
@@ -58,10 +62,41 @@ class Builder:
         self.tensors.append(Tensor(index, f"t{index}", tuple(int(d) for d in shape), dtype, quant, data))
         return index
 
-    def op(self, kind: str, inputs: Sequence[int], out: int, options: Options | None = None) -> int:
-        self.ops.append(Op(len(self.ops), kind, tuple(inputs), (out,), options))
+    def op(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        out: int,
+        options: Options | None = None,
+        *,
+        tune: bool = False,
+    ) -> int:
+        """Append an operator; with `tune` its output gets a quantisation that uses the range of int8."""
+        op = Op(len(self.ops), kind, tuple(inputs), (out,), options)
+        self.ops.append(op)
+        for _ in range(8 if self.live else 0):
+            self.values[out] = self._calibrated(op)
+            if not tune or not self._retune(out):
+                break
         self.x = out
         return out
+
+    def _calibrated(self, op: Op) -> np.ndarray:
+        return int8._run_op(Graph("", tuple(self.tensors), (op,), (0,), op.outputs), op, self.values)
+
+    def _retune(self, out: int) -> bool:
+        """Widen a saturated tensor, narrow a flat one; False when it is good."""
+        y, t = self.values[out], self.tensors[out]
+        high, low = float((y == 127).mean()), float((y == -128).mean())
+        spread = float(np.percentile(y, 95) - np.percentile(y, 5))
+        if high + low <= 0.4 and spread >= 40:
+            return False
+        factor = 1.6 if high + low > 0.4 else 0.6
+        shift = -35 * (high > 0.4) + 35 * (low > 0.4)
+        zero = int(np.clip(t.zero_point + shift + self.rng.integers(-5, 6), -128, 127))
+        quant = Quant(np.array([max(t.scale * factor, 1e-3)], np.float32), np.array([zero], np.int64), 0)
+        self.tensors[out] = replace(t, quant=quant)
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,7 +155,13 @@ class Builder:
         n = kernel[0] * kernel[1] * c // groups
         inputs = (self.x, w, self.bias(out_c, n))
         out = self.product_out((1, oh, ow, out_c), scales, n)
-        self.op("CONV_2D", inputs, out, ConvOptions(sh, sw, dh, dw, padding, self.pick(*ACTIVATIONS), groups))
+        self.op(
+            "CONV_2D",
+            inputs,
+            out,
+            ConvOptions(sh, sw, dh, dw, padding, self.pick(*ACTIVATIONS), groups),
+            tune=True,
+        )
 
     def depthwise(self, kernel: tuple[int, int], multiplier: int) -> None:
         c = self.shape[3] * multiplier
@@ -130,7 +171,7 @@ class Builder:
         inputs = (self.x, w, self.bias(c, n))
         out = self.product_out((1, oh, ow, c), scales, n)
         options = DepthwiseOptions(sh, sw, dh, dw, padding, self.pick(*ACTIVATIONS), multiplier)
-        self.op("DEPTHWISE_CONV_2D", inputs, out, options)
+        self.op("DEPTHWISE_CONV_2D", inputs, out, options, tune=True)
 
     def fully_connected(self, units: int) -> None:
         x = self.tensors[self.x]
@@ -138,7 +179,9 @@ class Builder:
         w, scales = self.weights((units, depth), units, 0)
         inputs = (self.x, w, self.bias(units, depth))
         out = self.product_out((x.elements // depth, units), scales, depth)
-        self.op("FULLY_CONNECTED", inputs, out, FullyConnectedOptions(self.pick(*ACTIVATIONS), False))
+        self.op(
+            "FULLY_CONNECTED", inputs, out, FullyConnectedOptions(self.pick(*ACTIVATIONS), False), tune=True
+        )
 
     def pad(self) -> None:
         before, after = ((0, *(int(v) for v in self.rng.integers(0, 3, 2)), 0) for _ in range(2))
@@ -162,7 +205,7 @@ class Builder:
         else:
             out = self.tensor(shape, max(a.scale, b.scale) * self.jitter() * 2, self.zp())
             options = (AddOptions if kind == "ADD" else SubOptions)(self.pick(*ACTIVATIONS))
-        self.op(kind, inputs, out, options)
+        self.op(kind, inputs, out, options, tune=kind not in ("MAXIMUM", "MINIMUM"))
 
     def operand(self, shape: Sequence[int]) -> int:
         """A constant operand with the quantisation of `x`, so that MAXIMUM takes it as well."""
@@ -182,7 +225,7 @@ class Builder:
         shape = [1 if i in axes else d for i, d in enumerate(self.shape) if keep or i not in axes]
         given = self.tensor((len(axes),), None, 0, np.array(axes, np.int32))
         out = self.tensor(shape, self.scale * self.jitter() / 2, self.zp())
-        self.op("MEAN", (self.x, given), out, MeanOptions(axes, keep))
+        self.op("MEAN", (self.x, given), out, MeanOptions(axes, keep), tune=True)
 
     def table(self, kind: str) -> None:
         x = self.tensors[self.x]
@@ -192,7 +235,7 @@ class Builder:
             out = self.like(x.shape)
         else:
             out = self.tensor(x.shape, x.scale * self.jitter(), self.zp())
-        self.op(kind, (self.x,), out)
+        self.op(kind, (self.x,), out, tune=kind not in ("LOGISTIC", "RELU6"))
 
     def softmax(self) -> None:
         self.op("SOFTMAX", (self.x,), self.tensor(self.shape, 1 / 256, -128), SoftmaxOptions(1.0))
@@ -284,18 +327,19 @@ KINDS = (
 )  # fmt: skip
 
 
-def random_graph(seed: int, kinds: Sequence[str]) -> Graph:
+def random_graph(seed: int, kinds: Sequence[str], *, live: bool = True) -> Graph:
     """A chain of `kinds` on a random small input."""
     rng = np.random.default_rng(seed)
-    b = Builder(seed, (1, int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 9))))
+    shape = (1, int(rng.integers(1, 12)), int(rng.integers(1, 12)), int(rng.integers(1, 9)))
+    b = Builder(seed, shape, live=live)
     for kind in kinds:
         grow(b, kind)
     return b.graph()
 
 
-def phinet_like(seed: int = 0, tile: int = 128) -> Graph:
+def phinet_like(seed: int = 0, tile: int = 128, *, live: bool = False) -> Graph:
     """The operators and sizes of phinet_demo at `tile`, with random weights."""
-    b = Builder(seed, (1, tile, tile, 3))
+    b = Builder(seed, (1, tile, tile, 3), live=live)
     fixed = {"pick": lambda *v: v[0]}
     b.pick = fixed["pick"]  # type: ignore[method-assign]
 

@@ -14,7 +14,7 @@ from dftiny.elf import sections
 from dftiny.graph import Graph, macs
 from dftiny.plan import Plan
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = Path(__file__).resolve().parents[2]
 FIRMWARE = REPO / "firmware"
 CPU = ["-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-d16", "-mfloat-abi=hard"]
 FLAGS = [

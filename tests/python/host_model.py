@@ -11,12 +11,11 @@ from dftiny.codegen.model_c import model_c
 from dftiny.graph import Graph
 from dftiny.plan import Plan
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = Path(__file__).resolve().parents[2]
 FIRMWARE = REPO / "firmware"
 FLAGS = [
     "-std=c11",
     "-O1",
-    "-g",
     "-Wall",
     "-Wextra",
     "-Werror",
@@ -53,7 +52,9 @@ class HostModel:
             (folder / name).write_text(text)
         self.binary = folder / "model"
         source = str(folder / "dft_model.c")
-        run_tool(["gcc", *FLAGS, *INCLUDES, f"-I{folder}", source, str(library), "-o", str(self.binary)])
+        run_tool(
+            ["gcc", *FLAGS, "-O0", *INCLUDES, f"-I{folder}", source, str(library), "-o", str(self.binary)]
+        )
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """int8[n, H, W, C] → int8[n, …]."""

@@ -1,0 +1,154 @@
+"""The budget as people and programs read it: two lines a user knows, MACs, regions, operators; or one JSON object.
+
+Also the table of targets. Called by the CLI (`dftiny budget`, `dftiny targets`) and the export. rich is imported
+only where a table is drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dftiny.budget import Budget, OpBudget, budget_file
+from dftiny.target import all_targets
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+KB = 1024
+_TOP_OPS = 12
+
+
+def budget_command(
+    *, model: Path, target: str = "stm32h743", max_macs: int | None = None, as_json: bool = False
+) -> None:
+    """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout.
+
+    Raises DftError for bad input and CheckFailed, after printing, when it does not fit.
+    """
+    result = budget_file(model, target, max_macs=max_macs)
+    print(json.dumps(result.as_json(), indent=1, sort_keys=True) if as_json else budget_text(result))
+    sys.stdout.flush()
+    result.require()
+
+
+def headline(b: Budget) -> list[str]:
+    """The lines a user knows: flash, RAM, MACs."""
+    return [
+        _share("Flash", b.flash_bytes, b.flash_total_bytes),
+        _share("RAM", b.ram_used_bytes, b.ram_total_bytes),
+        f"MACs  {b.macs / 1e6:,.2f} M of {b.max_macs / 1e6:,.0f} M ({100 * b.macs / b.max_macs:.1f} %) an inference",
+    ]
+
+
+def budget_text(b: Budget, width: int = 100) -> str:
+    """Headline, table of regions, table of the heaviest operators, verdict. Plain text without colours."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=width, no_color=True, highlight=False, emoji=False)
+    print_budget(b, console)
+    return out.getvalue().rstrip("\n")
+
+
+def print_budget(b: Budget, console: Console) -> None:
+    """Draw the budget on a rich console."""
+    console.print(f"{b.model} on {b.target}, engine {b.engine}", markup=False, soft_wrap=True)
+    for line in headline(b):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(_parts(b), markup=False, soft_wrap=True)
+    console.print(_region_table(b))
+    console.print(_op_table(b))
+    for line in verdict(b):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def verdict(b: Budget) -> list[str]:
+    """ "fits", or every reason why not, one a line."""
+    lines = (
+        []
+        if b.code_measured
+        else [f"code size was not measured for {b.target}: the largest known one is assumed"]
+    )
+    return [*lines, *([f"fits {b.target}"] if b.fits else [f"does not fit {b.target}: {r}" for r in b.reasons])]
+
+
+def _share(what: str, used: int, total: int) -> str:
+    return f"{what:5s} {used / KB:,.1f} KB of {total // KB:,} KB ({100 * used / total:.1f} %)"
+
+
+def _parts(b: Budget) -> str:
+    c = b.const
+    statics = b.ram_used_bytes - b.ram_bytes - b.stack_bytes
+    return (
+        f"      flash: weights {c.weights:,}, biases and multipliers {c.channels:,}, tables {c.tables:,}, "
+        f"parameters {c.params:,}, code {b.code_bytes:,}\n"
+        f"      RAM: activations {b.ram_bytes:,} (lower bound {b.lower_bound_bytes:,}), "
+        f"statics and link buffers {statics:,}, stack reserve {b.stack_bytes:,}"
+    )
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _region_table(b: Budget) -> Table:
+    table = _table("region", "used", "reserved", "free", "total", "use %", "over")
+    for r in b.regions:
+        share = f"{100 * (r.used + r.reserved) / r.total:.1f}"
+        over = f"{r.over:,}" if r.over else ""
+        table.add_row(r.name, f"{r.used:,}", f"{r.reserved:,}", f"{r.free:,}", f"{r.total:,}", share, over)
+    return table
+
+
+def _op_table(b: Budget) -> Table:
+    """The operators with most MACs, in the model's order, and the rest in one row."""
+    shown = set(sorted(b.ops, key=lambda o: (-o.macs, o.index))[:_TOP_OPS])
+    table = _table("operator", "MACs", "MACs %", "constants", "activations alive")
+    for op in b.ops:
+        if op in shown:
+            table.add_row(f"{op.index} {op.kind}", *_op_cells(op, b.macs))
+    rest = [o for o in b.ops if o not in shown]
+    if rest:
+        row = OpBudget(
+            0,
+            "",
+            "",
+            sum(o.macs for o in rest),
+            sum(o.const_bytes for o in rest),
+            max(o.live_bytes for o in rest),
+        )
+        table.add_row(f"{len(rest)} others", *_op_cells(row, b.macs))
+    return table
+
+
+def _op_cells(op: OpBudget, macs: int) -> tuple[str, str, str, str]:
+    return f"{op.macs:,}", f"{100 * op.macs / max(macs, 1):.1f}", f"{op.const_bytes:,}", f"{op.live_bytes:,}"
+
+
+def targets_table() -> str:
+    """`dftiny targets`: every shipped chip with its sizes, regions and limits."""
+    from rich.console import Console
+
+    table = _table("target", "core", "flash", "RAM", "MAC limit", "activations in", "stack")
+    for t in all_targets():
+        arenas = ", ".join(f"{r.name} {r.bytes // KB} KB" for r in t.arena_regions)
+        sizes = (f"{t.flash_total_bytes // KB:,} KB", f"{t.ram_total_bytes // KB:,} KB")
+        stack = f"{t.statics_region.stack_bytes // KB} KB"
+        table.add_row(t.name, t.core, *sizes, f"{t.max_macs / 1e6:,.0f} M", arenas, stack)
+    out = io.StringIO()
+    console = Console(file=out, width=120, no_color=True, highlight=False)
+    console.print(table)
+    for t in all_targets():
+        console.print(f"{t.name}: {t.title}; source: {t.source}", markup=False, soft_wrap=True)
+    return out.getvalue().rstrip("\n")
