@@ -82,13 +82,13 @@ def open_source(
 def _from_checkpoint(
     path: Path, calibration: Path | None, golden: Path | None, net: str | None, tile: int | None
 ) -> Source:
-    onnx.require("torch", "safetensors")
-    from dftiny.nets.checkpoint import load_checkpoint
-
     folder = path if path.is_dir() else path.parent
     own = folder / "calibration.npz"
     if calibration is None and not own.is_file():
         raise _no_calibration(path)
+    onnx.require("torch", "safetensors")
+    from dftiny.nets.checkpoint import load_checkpoint
+
     checkpoint = load_checkpoint(path, preset=net, tile=tile)
     size = (checkpoint.tile, checkpoint.tile)
     tiles = load_tiles(calibration or own, size, CALIBRATION_TILES)

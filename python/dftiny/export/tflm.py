@@ -75,15 +75,18 @@ def run_tflm(model: bytes, x: np.ndarray) -> np.ndarray:
         )
         if done.returncode != 0 or not (folder / "outputs.npy").exists():
             lines = [s.strip() for s in done.stderr.splitlines() if s.strip()]
-            raise CheckFailed(f"TFLM refuses the model: {_reason(lines)}", "see the operator it names")
+            raise CheckFailed(
+                f"TFLM refuses the model: {_reason(lines, done.returncode)}",
+                "reformulate the operator it names",
+            )
         outputs: np.ndarray = np.load(folder / "outputs.npy")
         return outputs
 
 
-def _reason(lines: list[str]) -> str:
+def _reason(lines: list[str], code: int) -> str:
     """The first line that TFLM itself wrote (Python's traceback follows it and says less)."""
     own = [s for s in lines if not s.startswith(("Traceback", "File ", "^"))]
-    return (own[0] if own else "it ended without a word")[:300]
+    return (own[0] if own and code > 0 else f"it crashed (code {code})")[:300]
 
 
 def _child(folder: Path) -> None:
