@@ -4,7 +4,7 @@
 #include "dft/commands.h"
 #include "dft/frame.h"
 
-/* Short: what is decoded between two polls of a board's receiver must be less than its FIFO takes. */
+/* A board with a short receive FIFO hands over less at a time. */
 #define CHUNK_BYTES 256u
 #define POLL_MS 100u
 

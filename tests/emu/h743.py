@@ -49,6 +49,9 @@ class H743:
         self.wrong = ""
         self.idle = 0
         self.cycles = 0
+        self.instructions = 0  # counted by count_instructions() only
+        self.polled_at = 0
+        self.longest_gap = 0
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M7)
         self._map()
@@ -114,6 +117,8 @@ class H743:
             return self.received.popleft() if self.received else self._stop("read of an empty receiver")
         if name == "USART3_ISR":
             on = self.values.get("USART3_CR1", 0) & 1
+            self.longest_gap = max(self.longest_gap, self.instructions - self.polled_at)
+            self.polled_at = self.instructions
             self.idle = 0 if self.received else self.idle + 1
             if self.idle >= IDLE_POLLS:
                 self.idle = 0
@@ -137,6 +142,14 @@ class H743:
             self.uc.mem_map(d2.origin, d2.bytes, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE)
         if name == "SCB_AIRCR":
             self._stop("the firmware faulted and asked for a reset")
+
+    def count_instructions(self) -> None:
+        """From now on, slowly; never too few (a Thumb instruction has at least two bytes)."""
+
+        def block(_uc: object, _address: int, size: int, _data: object) -> None:
+            self.instructions += size // 2
+
+        self.uc.hook_add(unicorn.UC_HOOK_BLOCK, block)
 
     def run(self) -> None:
         """Run until the board waits for a byte. Wrong when it did what the chip would not bear."""

@@ -10,7 +10,9 @@ from h743 import H743, Wrong, registers
 
 from dftiny import spec
 from dftiny.bundle import Bundle
+from dftiny.link import messages
 from dftiny.link.device import Device
+from dftiny.link.frame import FrameDecoder, encode, max_payload
 
 pytestmark = pytest.mark.emu
 
@@ -60,6 +62,24 @@ def test_the_clock_tree_it_asked_for(elf: Path) -> None:
     assert order.index("PWR_CR3") < order.index("PWR_D3CR") < order.index("SYSCFG_PWRCR")
     switched = max(i for i, name in enumerate(order) if name == "RCC_CFGR")
     assert max(order.index(n) for n in ("FLASH_ACR", "RCC_D1CFGR", "RCC_D2CFGR", "RCC_PLL1DIVR")) < switched
+
+
+def test_the_receiver_is_polled_before_its_fifo_can_overflow(elf: Path, tile: bytes) -> None:
+    """Requests back to back, replies between them: at 921600 baud, 16 bytes of FIFO, one instruction a cycle."""
+    chip = H743(elf)
+    chip.run()
+    chip.count_instructions()
+    n = max_payload() - 8
+    for i, offset in enumerate(range(0, len(tile) // 4, n)):
+        piece = messages.encode("input", i & 0xFF, image_id=1, offset=offset, data=tile[offset : offset + n])
+        chip.write(encode(piece), 1.0)
+    chip.polled_at = chip.instructions
+    replies = FrameDecoder().feed(chip.read(1.0))
+    assert [messages.decode(r)["status"] for r in replies] == [0] * len(replies)
+    assert len(replies) == i + 1
+    bits_a_byte, fifo_bytes = 10, 16
+    seconds = fifo_bytes * bits_a_byte / spec.board("nucleo_h743zi")["baud"]
+    assert 1000 < chip.longest_gap < seconds * 64e6  # even at the clock it falls back to
 
 
 def test_older_silicon_runs_slower_and_says_so(elf: Path) -> None:

@@ -15,6 +15,8 @@
 #define RECORD_MAGIC 0xDF7FA017u
 #define FAULTED_MAGIC 0xDEADFA17u
 #define WRITE_DEADLINE_MS 100u
+/* What is handed over in one piece: while it is decoded, nobody empties the receiver's 16-byte FIFO. */
+#define READ_BYTES_MAX 64u
 /* One poll reads a peripheral register over two buses: at least so many cycles (an estimate, unverified).
  * Deadlines are bounds against hanging, not clocks. */
 #define CYCLES_PER_POLL 20u
@@ -82,7 +84,8 @@ static uint32_t polls_of(uint32_t deadline_ms) { return clock.cpu_hz / 1000u / C
 
 static int32_t nucleo_read(uint8_t *bytes, uint32_t n, uint32_t deadline_ms) {
     (void)nucleo_ticks(); /* often enough to miss no wrap of the counter */
-    return (int32_t)uart_read(bytes, n, polls_of(deadline_ms));
+    const uint32_t most = n < READ_BYTES_MAX ? n : READ_BYTES_MAX;
+    return (int32_t)uart_read(bytes, most, polls_of(deadline_ms));
 }
 
 static dft_status nucleo_write(const uint8_t *bytes, uint32_t n) {

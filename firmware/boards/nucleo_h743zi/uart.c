@@ -1,6 +1,6 @@
 /* USART3 at PD8/PD9, which the ST-LINK carries to USB. Polled, with a software ring behind the 16-byte FIFO: while
  * a reply is being sent, the next request may already come in. At 921600 baud the FIFO fills in 174 us; the longest
- * time between two polls is the decoding of one chunk (app.c). Registers: RM0433 (unverified). */
+ * time between two polls is the decoding of one piece that nucleo_read() hands over. Registers: RM0433 (unverified). */
 #include "uart.h"
 
 #include "clock.h"
