@@ -29,7 +29,6 @@ from dftiny.data.tiles import tiles
 from dftiny.errors import CheckFailed, DftError
 
 RESULT = "compare.json"
-SPLIT, SHARING = "test", "pre"
 REFERENCE = "TFLM"
 PARTS = 2  # ONNX runs beside TFLM's child process: two busy cores
 
@@ -50,9 +49,10 @@ def compare(
     model = load_model(bundle)
     if not model.two_classes:
         raise DftError(f"{bundle} has more than two classes", "compare works for real against fake")
-    rows = load_index(data).select(SPLIT, SHARING)
+    index = load_index(data)
+    rows = index.held_out()
     if not rows:
-        raise DftError(f"{data} has no images of split {SPLIT}, sharing {SHARING}", "build the data again")
+        raise DftError(f"{data} has no test images before sharing", "build the data again")
     parents = _parents(data, evaluate_dir, model, bench_dirs)
     columns = [
         column_from_npz("float", evaluate_dir / "tiles.npz"),
@@ -61,10 +61,10 @@ def compare(
     ]
     result = {
         "schema": 1,
-        "data": load_index(data).name,
+        "data": index.name,
         "simulated": True,
-        "split": SPLIT,
-        "sharing": SHARING,
+        "split": "test",
+        "sharing": "pre",
         "threshold": model.bundle.threshold,
         **side_by_side(columns, rows, model.bundle.threshold, reference=REFERENCE),
     }
@@ -146,7 +146,7 @@ def text(result: Mapping[str, Any]) -> str:
     head = f"{'':<22}" + "".join(f"{c['name']:>{width}}" for c in columns)
     lines = [
         f"{result['images']} images, {result['tiles']} tiles, {result['data']} data (simulated fakes), "
-        f"split {result['split']}, before sharing",
+        f"test split, before sharing",
         head,
     ]
     for label, key in (

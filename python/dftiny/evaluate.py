@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.artifact import atomic_write, new_folder, read_manifest, tool_versions, write_json, write_manifest
-from dftiny.data.index import ImageRow, load_index, read_image
+from dftiny.data.index import CONTROLS, ImageRow, load_index, read_image
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
 from dftiny.metrics import evaluate_scores
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 TILES = "tiles.npz"
 METRICS = "metrics.json"
-# Kinds that are neither a plain real nor a generator's fake; each is judged on its own.
-CONTROLS = ("blur", "denoise", "resized", "offgrid")
-
-
 _COLUMNS = (("accuracy", 10), ("balanced_accuracy", 10), ("f1", 8), ("auc", 8))
 
 
@@ -150,7 +146,7 @@ def image_metrics(
 
 
 def _groups(part: list[tuple[ImageRow, float]]) -> dict[str, list[tuple[ImageRow, float]]]:
-    plain = [(r, s) for r, s in part if r.kind not in CONTROLS]
+    plain = [(r, s) for r, s in part if not r.is_control]
     reals = [(r, s) for r, s in plain if r.label == "real"]
     fakes = [(r, s) for r, s in plain if r.label == "fake"]
     seen = [(r, s) for r, s in fakes if r.seen]

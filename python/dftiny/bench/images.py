@@ -55,22 +55,18 @@ def data_work(
     model: Model,
     folder: Path,
     *,
-    split: str = "test",
-    sharings: Sequence[str] = ("pre",),
     limit: int | None = None,
 ) -> Work:
-    """Images of a data folder; DftError when none is there. With `limit`, real and fake take turns."""
+    """The held-out images of a data folder, without controls; DftError when none is there. With `limit`, real and fake take turns."""
     index = load_index(folder)
-    rows = [r for sharing in sharings for r in index.select(split, sharing)]
+    rows = index.held_out()
     if not rows:
-        raise DftError(
-            f"{folder} has no images of split {split}, sharing {', '.join(sharings)}", "build the data again"
-        )
+        raise DftError(f"{folder} has no test images before sharing", "build the data again")
     source = {
         "name": index.name,
         "digest": read_manifest(folder, "data", verify=False).digest,
-        "split": split,
-        "sharings": list(sharings),
+        "split": "test",
+        "sharings": ["pre"],
         # Every data set that this version can make has simulated fakes; a page made from it must say so.
         "simulated": True,
     }

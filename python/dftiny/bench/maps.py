@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dftiny.bench.record import Record
+from dftiny.data.index import CONTROLS
 from dftiny.data.tiles import tile_grid
-from dftiny.evaluate import CONTROLS
 
 SIDE_PX = 384  # of the photograph in the report; the tiles were run at native resolution
 

@@ -99,7 +99,6 @@ def bench(
     *,
     data: Path | None = None,
     limit: int | None = None,
-    sharings: Sequence[str] = ("pre",),
     trace: Callable[[str], None] | None = None,
     silence_s: float | None = None,
     force: bool = False,
@@ -111,7 +110,7 @@ def bench(
     """
     model = load_model(bundle)
     work = (
-        golden_work(model, limit) if data is None else data_work(model, data, sharings=sharings, limit=limit)
+        golden_work(model, limit) if data is None else data_work(model, data, limit=limit)
     )
     if not work.items:
         raise DftError(f"{bundle} holds no golden tiles", "give --data, or export the bundle again")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-PROCESSED = ("blur", "denoise")
-MOVED = ("resized", "offgrid")
 BLUR_SIGMA_PX = 1.0
 RESIZE = 0.9
 OFFSET_PX = (3, 5)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dftiny.artifact import new_folder, tool_versions, write_manifest
 from dftiny.data import attribution, controls, sharing
-from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
+from dftiny.data.index import INDEX, MOVED, PROCESSED, DataIndex, ImageRow, save_index
 from dftiny.data.photos import Crop, Photo, crops, demo_packages, demo_photos, folder_photos
 from dftiny.errors import CheckFailed, DftError
 
@@ -176,10 +176,10 @@ def _crop_rows(photo: Photo, crop: Crop, number: int, folder: Path, fakers: list
     for profile in sharing.PROFILES:
         for kind, pixels in images.items():
             yield row(kind, _label(kind), sharing.share(pixels, profile, f"{crop.id}.{kind}"), profile=profile)
-    for kind in controls.PROCESSED:
+    for kind in PROCESSED:
         yield row(kind, "real", png(controls.control(crop.pixels, kind)))
     fake = fakers[number % len(fakers)].kind
-    for kind in controls.MOVED:
+    for kind in MOVED:
         for of in ("real", fake):
             yield row(kind, _label(of), png(controls.control(images[of], kind)), of=of)
 

@@ -23,6 +23,10 @@ SPLITS = ("train", "val", "test")
 LABELS = ("fake", "real")
 # 64 megapixels: 192 MB decoded. More is a mistake or an attack, not a photograph to be judged in tiles.
 MAX_PIXELS = 64_000_000
+# Kinds that are neither a plain real nor a generator's fake; each is judged on its own (data/controls.py makes them).
+PROCESSED = ("blur", "denoise")
+MOVED = ("resized", "offgrid")
+CONTROLS = PROCESSED + MOVED
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 
@@ -45,6 +49,11 @@ class ImageRow:
         """1 for real, the positive class; 0 for fake."""
         return int(self.label == "real")
 
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control, neither a plain real nor a generator's fake."""
+        return self.kind in CONTROLS
+
 
 @dataclass(frozen=True)
 class DataIndex:
@@ -66,6 +75,10 @@ class DataIndex:
             and (sharing is None or r.sharing == sharing)
             and (wanted is None or r.kind in wanted)
         ]
+
+    def held_out(self) -> list[ImageRow]:
+        """What boards and stages are compared on: the test images before sharing, without the controls."""
+        return [r for r in self.select("test", "pre") if not r.is_control]
 
 
 def load_index(folder: Path) -> DataIndex:
