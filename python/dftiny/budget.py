@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dftiny.code_size import Base, load_code_sizes, run_bytes
-from dftiny.codegen.model_c import ConstBytes, ModelCode, model_code
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph, load, macs
+from dftiny.kernels.count import ConstBytes, ModelCode, model_code
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, buffers, plan
 from dftiny.steps import steps
 from dftiny.target import Region, Target, load_target

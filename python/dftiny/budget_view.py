@@ -74,7 +74,10 @@ def verdict(b: Budget) -> list[str]:
         if b.code_measured
         else [f"code size was not measured for {b.target}: the largest known one is assumed"]
     )
-    return [*lines, *([f"fits {b.target}"] if b.fits else [f"does not fit {b.target}: {r}" for r in b.reasons])]
+    return [
+        *lines,
+        *([f"fits {b.target}"] if b.fits else [f"does not fit {b.target}: {r}" for r in b.reasons]),
+    ]
 
 
 def _share(what: str, used: int, total: int) -> str:

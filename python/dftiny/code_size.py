@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dftiny import spec
-from dftiny.codegen.model_c import ModelCode
 from dftiny.errors import DftError
 from dftiny.graph import Graph
+from dftiny.kernels.count import ModelCode
 
 CODE_SIZE = "code_size.toml"
 

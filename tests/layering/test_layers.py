@@ -26,6 +26,7 @@ LEVEL = {
     "dftiny.target": 1,
     "dftiny.steps": 1,
     "dftiny.elf": 1,
+    "dftiny.kernels": 1,
     "dftiny.plan": 1,
     "dftiny.plan_check": 1,
     "dftiny.budget": 1,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Union
 
 import numpy as np
 
+from dftiny.kernels.calls import Field
+
 LINE = 110
 
-# A field of a C initialiser: a number, a list, a nested struct of named fields, or C text as it stands.
-Field = Union[int, str, tuple[int, ...], "Fields"]
-Fields = tuple[tuple[str, Field], ...]
+# Members of a parameter struct, and names of arrays as it points to them.
+Members = Sequence[tuple[str, "Field | str"]]
 
 
 def wrapped(items: Iterable[str], indent: str = "    ") -> str:
@@ -47,12 +47,12 @@ def struct_array(ctype: str, name: str, rows: Sequence[Sequence[int]]) -> str:
     return f"static const {ctype} {name}[{len(rows)}] = {{\n{body}\n}};\n"
 
 
-def struct(ctype: str, name: str, fields: Fields) -> str:
+def struct(ctype: str, name: str, fields: Members) -> str:
     """A `static const` struct with designated initialisers."""
     return f"static const {ctype} {name} = {{\n{_members(fields, '    ')}\n}};\n"
 
 
-def _members(fields: Fields, indent: str) -> str:
+def _members(fields: Members, indent: str) -> str:
     lines = []
     for name, value in fields:
         if isinstance(value, tuple) and value and isinstance(value[0], tuple):

@@ -1,7 +1,7 @@
 """A planned graph → dft_model.c and dft_model.h: constants, parameter structs and straight-line kernel calls.
 
 No floats, no time, no path: equal input gives equal bytes. The file defines `dft_the_engine` (name "aot") and
-refuses kernels of another version. `const_bytes` counts what the file's constants take on a 32-bit chip, for
+refuses kernels of another version. kernels/count.py counts what the file's constants take on a 32-bit chip, for
 the budget, without a compiler.
 """
 
@@ -9,87 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dftiny import spec
 from dftiny.codegen.c_text import int_array, struct, struct_array
-from dftiny.codegen.calls import STRUCT_BYTES, Call, Const, calls
 from dftiny.codegen.guard import banner
 from dftiny.errors import DftError
 from dftiny.graph import Graph
+from dftiny.kernels.calls import STRUCT_BYTES, Call, Const, calls
+from dftiny.kernels.count import distinct_constants
 from dftiny.plan import Placement, Plan
 from dftiny.steps import steps
 
 MAX_REGIONS = 4  # DFT_AOT_REGIONS_MAX
-# Beside the arrays: digest 32, dft_engine 36, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
-# region's name.
-_ENGINE_BYTES = 128
 _VERSION = re.compile(r"^#define DFT_KERNELS_VERSION (\d+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class ConstBytes:
-    """Bytes of constants on a 32-bit chip, each array rounded up to a word: int8 weights, per-channel bias and
-    multiplier records, lookup tables, parameter structs (with the engine object's own)."""
-
-    weights: int
-    channels: int
-    tables: int
-    params: int
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.weights + self.channels + self.tables + self.params
-
-
-@dataclass(frozen=True)
-class ModelCode:
-    """What the generator will write, counted: constants, kernel functions used, number of calls, the tensors
-    passed to them in order, how many operands are constants, and constant bytes by operator."""
-
-    const: ConstBytes
-    functions: tuple[str, ...]
-    calls: int
-    operands: tuple[int, ...]
-    const_operands: int
-    op_bytes: Mapping[int, int]
-
-
-def model_code(graph: Graph) -> ModelCode:
-    """Count the generated code of `graph`. Raises DftError naming an operator the engine cannot run."""
-    made = calls(steps(graph))
-    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": 0}
-    for const in _constants(made).values():
-        sizes[const.role] += _word(const.nbytes)
-    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made) + _ENGINE_BYTES
-    return ModelCode(
-        ConstBytes(**sizes),
-        tuple(sorted({c.function for c in made})),
-        len(made),
-        tuple(t for c in made for t in (*c.inputs, c.output) if isinstance(t, int)),
-        sum(isinstance(t, Const) for c in made for t in c.inputs),
-        _op_bytes(made),
-    )
-
-
-def _op_bytes(made: Sequence[Call]) -> dict[int, int]:
-    """Constant bytes by operator; an array shared by several counts for the first."""
-    seen: set[tuple[str, bytes]] = set()
-    out: dict[int, int] = {}
-    for call in made:
-        own = _word(STRUCT_BYTES[call.struct])
-        for const in _call_constants(call):
-            own += 0 if const.key in seen else _word(const.nbytes)
-            seen.add(const.key)
-        out[call.op.index] = out.get(call.op.index, 0) + own
-    return out
-
-
-def _call_constants(call: Call) -> tuple[Const, ...]:
-    return (*(c for _, c in call.pointers), *(c for c in call.inputs if isinstance(c, Const)))
 
 
 def model_c(
@@ -108,7 +42,7 @@ def model_c(
             f"{graph.name} is spread over {len(regions)} memory regions, the engine knows {MAX_REGIONS}"
         )
     made = calls(steps(graph))
-    names = {key: f"k{i}" for i, key in enumerate(_constants(made))}
+    names = {key: f"k{i}" for i, key in enumerate(distinct_constants(made))}
     parts = [
         banner("constants and calls of one model"),
         '#include "dft_model.h"\n',
@@ -116,7 +50,7 @@ def model_c(
         '#include "dft_kernels.h"\n',
         _guards(made),
         int_array("uint8_t", "digest", np.frombuffer(bundle_digest, np.uint8)),
-        *(_constant(names[key], const) for key, const in _constants(made).items()),
+        *(_constant(names[key], const) for key, const in distinct_constants(made).items()),
         *(_params(i, call, names) for i, call in enumerate(made)),
         _run(plan, made, names, regions),
         _engine(graph, plan, regions, aligns or {}),
@@ -134,19 +68,6 @@ def kernels_version() -> int:
     if found is None:
         raise DftError(f"{path} defines no DFT_KERNELS_VERSION", "install dftiny again")
     return int(found.group(1))
-
-
-def _word(n: int) -> int:
-    return (n + 3) // 4 * 4
-
-
-def _constants(made: Sequence[Call]) -> dict[tuple[str, bytes], Const]:
-    """Distinct constants in order of first use."""
-    found: dict[tuple[str, bytes], Const] = {}
-    for call in made:
-        for const in _call_constants(call):
-            found.setdefault(const.key, const)
-    return found
 
 
 def _guards(made: Sequence[Call]) -> str:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from random_graphs import KINDS, Builder, grow, phinet_like, random_graph
 
 from dftiny import int8
-from dftiny.codegen.model_c import model_c, model_code
+from dftiny.codegen.model_c import model_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph, MeanOptions, Quant
+from dftiny.kernels.count import model_code
 from dftiny.plan import RegionSpec, plan
 
 REGIONS = [RegionSpec("axi", 512 << 10, 32)]

@@ -12,11 +12,12 @@ from typing import cast
 import numpy as np
 
 from dftiny import int8
-from dftiny.codegen.c_text import Fields
-from dftiny.codegen.calls import (
+from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, Tensor
+from dftiny.kernels.calls import (
     RIGHT_MAX,
     Call,
     Const,
+    Fields,
     activation_fields,
     operands,
     refuse,
@@ -24,7 +25,6 @@ from dftiny.codegen.calls import (
     u16,
     window_fields,
 )
-from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, Tensor
 from dftiny.steps import Step
 
 _HEADROOM = 1 << 30

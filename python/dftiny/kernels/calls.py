@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Union, cast
 
 import numpy as np
 
 from dftiny import int8
-from dftiny.codegen.c_text import Fields
 from dftiny.errors import DftError
 from dftiny.graph import (
     Activation,
@@ -31,6 +30,10 @@ from dftiny.graph import (
     TransposeOptions,
 )
 from dftiny.steps import Step, Steps
+
+# A member of a parameter struct: a number, a list, or a nested struct of named members.
+Field = Union[int, tuple[int, ...], "Fields"]
+Fields = tuple[tuple[str, Field], ...]
 
 # sizeof on a 32-bit target; the generated file asserts them.
 STRUCT_BYTES: Mapping[str, int] = {
@@ -157,7 +160,7 @@ def _same_pad(in_size: int, out_size: int, extent: int, stride: int) -> int:
 
 def calls(prepared: Steps) -> tuple[Call, ...]:
     """All kernel calls of the graph, in order. Raises DftError naming an operator without a kernel."""
-    from dftiny.codegen import products  # products.py uses the types above
+    from dftiny.kernels import products  # products.py uses the types above
 
     makers: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
         "CONV_2D": products.conv,
