@@ -83,3 +83,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_index(folder, DataIndex("bright", TILE, tuple(rows)))
         write_manifest(folder, "data", files=["index.json", *(r.file for r in rows)])
     return out
+
+
+@pytest.fixture(scope="session")
+def three_classes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A bundle whose model has three outputs that are not real and fake, and its host build."""
+    root = tmp_path_factory.mktemp("three")
+    m = FlatModel()
+    x = m.act((1, 8, 8, 3), 1.0, -128)
+    p = m.act((1, 3), 1.0, -128)
+    m.op("MEAN", (x, m.const(np.array([1, 2], np.int32))), (p,), KeepDims=False)
+    q = m.act((1, 3), 2.0, -128)
+    m.op("FULLY_CONNECTED", (p, m.const(np.eye(3, dtype=np.int8), 1.0), -1), (q,))
+    golden = np.zeros((4, 8, 8, 3), np.int8)
+    for i in range(4):
+        golden[i, :, :, i % 3] = 100
+    with new_folder(root / "bundle") as folder:
+        (folder / bundles.MODEL).write_bytes(m.bytes())
+        labels = bundles.Labels("colours_8.test", ("red", "green", "blue"), "blue", 0.0)
+        bundles.write_bundle(folder, labels, golden, target="stm32h743", max_macs=None)
+        files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
+        write_manifest(folder, "bundle", files=[f for f in files if f != "manifest.json"])
+    build(root / "bundle", "host", root / "build")
+    return root / "bundle", root / "build"

@@ -197,6 +197,7 @@ def test_another_model_is_refused_before_anything_is_written(bundle: Path, tmp_p
 
 
 @pytest.mark.emu
+@pytest.mark.slow
 def test_qemu_claims_instructions_and_is_exact_twice(
     clean: Path, built: Built, bundle: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -339,3 +340,16 @@ def test_bench_imports_neither_torch_nor_tensorflow(
     argv = [sys.executable, "-c", code, str(tmp_path), str(bundle), str(built("host")), str(data)]
     run = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_more_than_two_classes(three_classes: tuple[Path, Path], data: Path, tmp_path: Path) -> None:
+    bundle, folder = three_classes
+    summary = bench(local_boards("host", bundle, folder), bundle, tmp_path / "out").summary
+    assert [i["said"] for i in summary["images"]] == ["red", "green", "blue", "red"]
+    assert len(summary["images"][0]["logits"]) == 3
+    assert summary["oracle"]["identical"] == 4
+    assert summary["metrics"] == {}
+    # Labels that the model does not know give results, but no metrics that would mean nothing.
+    summary = bench(local_boards("host", bundle, folder), bundle, tmp_path / "b", data=data, limit=2).summary
+    assert summary["metrics"] == {}
+    assert summary["oracle"]["identical"] == summary["oracle"]["tiles"] == 2 * 64
