@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CALIBRATION_TILES = 128
 GOLDEN_TILES = 8
 CHECKPOINT = "checkpoint.safetensors"
-CHECKPOINTS = (".safetensors", ".pt", ".pth")
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".tar")  # micromind writes state-dict.pth.tar
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_phinet_thesis import theirs
 from torch import Tensor, nn
 
 from dftiny.errors import DftError
+from dftiny.export.source import open_source
 from dftiny.nets.checkpoint import load_checkpoint, save_checkpoint
 from dftiny.nets.registry import create
 
@@ -40,6 +42,17 @@ def test_one_state_dict_a_module(
     torch.save({"feature_extractor": backbone, "classifier": head}, path)
     loaded = load_checkpoint(path, preset="phinet_thesis")
     assert torch.equal(loaded.net.state_dict()["head.hidden.weight"], head["0.weight"])
+
+
+def test_export_takes_the_file_of_micromind(
+    backbone: dict[str, Tensor], head: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save({"feature_extractor": backbone, "classifier": head}, tmp_path / "state-dict.pth.tar")
+    np.savez(tmp_path / "tiles.npz", tiles=np.zeros((4, 96, 96, 3), np.uint8))
+    source = open_source(
+        tmp_path / "state-dict.pth.tar", calibration=tmp_path / "tiles.npz", net="phinet_thesis"
+    )
+    assert (source.name, source.size) == ("phinet_thesis_96.own", (96, 96))
 
 
 def test_our_own_format_again(backbone: dict[str, Tensor], head: dict[str, Tensor], tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""MicroNet-M1 and the blocks of the thesis' PhiNet, converted for real: oracle, TFLM and generated C agree in every bit."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if not all(find_spec(n) for n in ("torch", "onnx", "onnxsim", "tensorflow", "onnx2tf")):
+    pytest.skip("the [export] extra is not installed", allow_module_level=True)
+
+import torch
+from host_model import HostModel, build_library
+from onnxnets import photo_like
+from torch import Tensor, nn
+
+from dftiny import graph as graphs
+from dftiny import int8
+from dftiny.export import onnx, tflite, tflm
+from dftiny.nets.checkpoint import Checkpoint
+from dftiny.nets.micronet import MicroNet
+from dftiny.nets.phinet_thesis import PhiNetThesis
+from dftiny.plan import RegionSpec, plan
+
+TILE = 96
+
+
+class Both(nn.Module):
+    """MicroNet-M1 and a small PhiNet of the thesis' kind, their logits added: one conversion for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.micronet = MicroNet()
+        self.phinet = PhiNetThesis(alpha=0.35, beta=0.75, t_zero=3.0, num_layers=4, down=())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.micronet(pixels) + self.phinet(pixels)
+        return logits
+
+
+def trained_on(pixels: Tensor) -> Both:
+    """Random weights, statistics of `pixels`, and logits that spread: so that a wrong bit anywhere can be seen."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(5)
+        net = Both()
+        for _ in range(30):
+            net(pixels)
+        net.eval()
+        for part in (net.micronet, net.phinet):
+            logits = part(pixels)
+            part.head.logit.weight /= logits.std()
+            part.head.logit.bias.copy_((part.head.logit.bias - logits.mean()) / logits.std())
+    return net
+
+
+@pytest.mark.slow
+def test_three_int8_answers_are_one(tmp_path: Path) -> None:
+    calibration = photo_like(16, TILE, seed=1)
+    net = trained_on(torch.from_numpy(calibration.transpose(0, 3, 1, 2).astype(np.float32)))
+    path = tmp_path / "model.onnx"
+    onnx.from_checkpoint(Checkpoint(net, "both", TILE, 0.0, ("fake", "real"), ""), path)
+    tiles = np.concatenate([calibration[:6], photo_like(6, TILE, seed=2)])
+    converted = tflite.convert(path, calibration, tiles)  # refuses an int8 input that is not pixel - 128
+    graph = graphs.load(converted.model, name="both")
+    assert {"GATHER", "MAXIMUM", "LOGISTIC", "HARD_SWISH", "CONCATENATION"} <= {op.kind for op in graph.ops}
+    x = int8.from_pixels(tiles)
+    outputs = int8.run(graph, x)
+    assert len(set(outputs.ravel().tolist())) > 6
+    assert np.array_equal(outputs, converted.reference)
+    if tflm.available():
+        assert np.array_equal(outputs, tflm.run_tflm(converted.model, x))
+    model = HostModel(graph, plan(graph, [RegionSpec("axi", 512 << 10)]), build_library(tmp_path), tmp_path)
+    assert np.array_equal(outputs, model.run(x))
