@@ -13,7 +13,7 @@ from dftiny.data.tiles import tile_grid
 SIDE_PX = 384  # of the photograph in the report; the tiles were run at native resolution
 
 
-def choose(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+def choose(rows: Sequence[Mapping[str, Any]], threshold: float) -> list[tuple[str, int]]:
     """(why, position in rows) of the surest real, the surest fake, and the worst mistake, as far as they exist."""
     plain = [(r, i) for i, r in enumerate(rows) if r.get("kind") not in CONTROLS]
     scored = [(r["logit"], i) for r, i in plain if "logit" in r and "label" in r]
@@ -27,8 +27,7 @@ def choose(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
     if fake:
         chosen.append(("the surest fake", min(fake)[1]))
     if wrong:
-        middle = (max(scored)[0] + min(scored)[0]) / 2
-        chosen.append(("the worst mistake", max(wrong, key=lambda p: abs(p[0] - middle))[1]))
+        chosen.append(("the worst mistake", max(wrong, key=lambda p: abs(p[0] - threshold))[1]))
     return chosen
 
 
@@ -41,7 +40,7 @@ def save(
     entries: list[dict[str, Any]] = []
     files: list[str] = []
     whole = sorted(record.checked)
-    for why, k in choose(rows):
+    for why, k in choose(rows, record.model.bundle.threshold):
         item, found = record.work.items[whole[k]], record.checked[whole[k]]
         _, pixels = item.load()
         if pixels is None:

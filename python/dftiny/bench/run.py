@@ -109,9 +109,7 @@ def bench(
     after what there is was written, when bits differ, a board is lost, or Ctrl-C is pressed.
     """
     model = load_model(bundle)
-    work = (
-        golden_work(model, limit) if data is None else data_work(model, data, limit=limit)
-    )
+    work = golden_work(model, limit) if data is None else data_work(model, data, limit=limit)
     if not work.items:
         raise DftError(f"{bundle} holds no golden tiles", "give --data, or export the bundle again")
     lanes = [Lane(o) for o in boards.openers[: max(1, len(work.items))]]
