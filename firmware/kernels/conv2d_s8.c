@@ -7,7 +7,7 @@
 
 static inline void put(const dft_conv *p, const dft_channel *c, int32_t acc, int8_t *out)
 {
-    *out = dft_finish(c, acc, p->narrow, p->act_min, p->act_max);
+    *out = dft_finish(c, acc, p->flags, p->act_min, p->act_max);
 }
 
 /* One channel of two pixels; its record is read once. */
@@ -17,7 +17,9 @@ static inline void put2(const dft_conv *p, const dft_channel *c, int32_t acc, in
     uint32_t left1 = c->left1, right = c->right;
     int32_t v = dft_output(acc, mult, round, left1, right);
     int32_t v2 = dft_output(acc2, mult, round, left1, right);
-    if (p->narrow) {
+    if (p->flags != 0) {
+        v = (p->flags & DFT_WIDE) != 0 ? dft_output_wide(c, acc) : v;
+        v2 = (p->flags & DFT_WIDE) != 0 ? dft_output_wide(c, acc2) : v2;
         v = dft_clamp(v, p->act_min, p->act_max);
         v2 = dft_clamp(v2, p->act_min, p->act_max);
     }

@@ -8,7 +8,7 @@
 
 static inline int8_t finish(const dft_depthwise *p, const dft_channel *c, int32_t acc)
 {
-    return dft_finish(c, acc, p->narrow, p->act_min, p->act_max);
+    return dft_finish(c, acc, p->flags, p->act_min, p->act_max);
 }
 
 /* 3x3 at one pixel, all channels, multiplier 1. `dx`, `dy`: bytes from a tap to the next one right and below. */

@@ -22,6 +22,12 @@ typedef struct dft_channel {
     uint16_t reserved;
 } dft_channel;
 
+/* The activation bounds are narrower than int8. */
+#define DFT_NARROW 1u
+/* A channel's accumulator may pass 2^30 or its right shift 22: all channels take the slow form of
+ * requantisation, and `round` is the zero point alone. */
+#define DFT_WIDE 2u
+
 /* Sliding window shared by convolutions and pools. `inner_*` is the half-open range of output positions whose
  * window lies wholly inside the input. */
 typedef struct dft_window {
@@ -40,7 +46,7 @@ typedef struct dft_conv {
     dft_window window;
     uint16_t groups;
     int16_t in_zp;   /* what a padded position holds */
-    uint16_t narrow; /* the activation bounds are narrower than int8 */
+    uint16_t flags; /* DFT_NARROW, DFT_WIDE */
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels; /* [out_c] */
@@ -51,7 +57,7 @@ typedef struct dft_depthwise {
     dft_window window;
     uint16_t multiplier;
     int16_t in_zp;
-    uint16_t narrow;
+    uint16_t flags;
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels;
@@ -61,7 +67,7 @@ typedef struct dft_depthwise {
 /* Weights int8 [ceil(out_n / 2)][in_n][2]; `rows` input vectors. */
 typedef struct dft_fully_connected {
     uint32_t rows, in_n, out_n;
-    uint16_t narrow;
+    uint16_t flags;
     int8_t act_min, act_max;
     const int8_t *weights;
     const dft_channel *channels;

@@ -55,13 +55,20 @@ static inline int32_t dft_output(int32_t acc, int32_t mult, int32_t round, uint3
     int32_t doubled = (int32_t)((uint32_t)acc << left1);
     int32_t high = (int32_t)(((int64_t)doubled * mult + INT64_C(0x80000000)) >> 32);
     int32_t down = (int32_t)((uint32_t)high & (0u - right)) >> 31;
-    return dft_saturate((high + down + round) >> right);
+    return dft_saturate((int32_t)((uint32_t)high + (uint32_t)down + (uint32_t)round) >> right);
 }
 
-static inline int8_t dft_finish(const dft_channel *c, int32_t acc, uint32_t narrow, int32_t low, int32_t high)
+/* The slow form for any accumulator, multiplier and shift (DFT_WIDE): output_wide.c. */
+int32_t dft_output_wide(const dft_channel *c, int32_t acc);
+
+static inline int8_t dft_finish(const dft_channel *c, int32_t acc, uint32_t flags, int32_t low, int32_t high)
 {
     int32_t v = dft_output(acc, c->mult, c->round, c->left1, c->right);
-    return narrow ? dft_clamp(v, low, high) : (int8_t)v;
+    if (flags != 0) {
+        v = (flags & DFT_WIDE) != 0 ? dft_output_wide(c, acc) : v;
+        v = dft_clamp(v, low, high);
+    }
+    return (int8_t)v;
 }
 
 #endif

@@ -12,7 +12,7 @@ static void row(const dft_fully_connected *p, const int8_t *in, int8_t *out)
         int32_t acc[2] = {ch[0].bias, pair == 2u ? ch[1].bias : 0};
         dft_dot1(in, w, p->in_n, acc);
         for (uint32_t i = 0; i < pair; i++) {
-            out[c + i] = dft_finish(&ch[i], acc[i], p->narrow, p->act_min, p->act_max);
+            out[c + i] = dft_finish(&ch[i], acc[i], p->flags, p->act_min, p->act_max);
         }
     }
 }

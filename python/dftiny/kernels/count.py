@@ -52,12 +52,18 @@ def model_code(graph: Graph) -> ModelCode:
     sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made) + _ENGINE_BYTES
     return ModelCode(
         ConstBytes(**sizes),
-        tuple(sorted({c.function for c in made})),
+        tuple(sorted({c.function for c in made} | _shared(made))),
         len(made),
         tuple(t for c in made for t in (*c.inputs, c.output) if isinstance(t, int)),
         sum(isinstance(t, Const) for c in made for t in c.inputs),
         _op_bytes(made),
     )
+
+
+def _shared(made: Sequence[Call]) -> set[str]:
+    """Functions that kernels call in other files, whether or not the model needs them at run time."""
+    products = ("dft_conv", "dft_depthwise", "dft_fully_connected")
+    return {"dft_output_wide"} if any(c.struct in products for c in made) else set()
 
 
 def _op_bytes(made: Sequence[Call]) -> dict[int, int]:

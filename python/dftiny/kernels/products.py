@@ -2,11 +2,12 @@
 
 acc = Σ w·(x − z) + b = Σ w·x + (b − z·Σw): the kernels multiply plain int8 by plain int8. A channel whose
 accumulator could pass 2³⁰ (dead channels have biases near it) is replaced by its constant value when it has
-only one, and refused otherwise: dft_requant relies on the headroom.
+only one; otherwise the operator takes the slow form of requantisation.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -21,15 +22,15 @@ from dftiny.kernels.calls import (
     activation_fields,
     operands,
     refuse,
-    split_shift,
     u16,
     window_fields,
 )
 from dftiny.steps import Step
 
 _HEADROOM = 1 << 30
-# A multiplier, rounding and shifts that change nothing: 2^30 / 2^31 · 2^1.
-_IDENTITY = (1 << 30, 0, 2, 0)
+_NARROW, _WIDE = 1, 2  # DFT_NARROW, DFT_WIDE
+# Multiplier, rounding, shifts and filler that change nothing: 2^30 / 2^31 · 2^1.
+_IDENTITY = (1 << 30, 0, 2, 0, 0)
 
 
 def _bias(graph: Graph, op: Op, n: int) -> np.ndarray:
@@ -46,43 +47,54 @@ def _data(t: Tensor) -> np.ndarray:
     return t.data
 
 
-def channels(graph: Graph, op: Op, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Requantisation of every output channel, and the weights it goes with.
+@dataclass(frozen=True, eq=False)
+class Requant:
+    """Requantisation of all output channels: `table` int64[channels, 6] in dft_channel's order, `rows` the weights
+    that go with it (constant channels have become zeros), `wide` when the slow form is needed."""
 
-    `rows` int8[channels, products] → (int64[channels, 6] in dft_channel's order, int8 like `rows`, where
-    constant channels have become zeros).
-    """
-    x = graph.tensors[op.inputs[0]]
-    multipliers, shifts = int8.output_multipliers(graph, op)
-    wide = rows.astype(np.int64)
-    bias = _bias(graph, op, len(rows)) - x.zero_point * wide.sum(axis=1)
-    reach = np.abs(bias) + 128 * np.abs(wide).sum(axis=1)
-    zero_point = graph.tensors[op.outputs[0]].zero_point
-    out = np.zeros((len(rows), 6), np.int64)
-    kept = rows.copy()
-    for c, (mult, shift) in enumerate(zip(multipliers.tolist(), shifts.tolist(), strict=True)):
-        left1, right = split_shift(shift)
-        if int(reach[c]) << (left1 - 1) >= _HEADROOM or right > RIGHT_MAX:
-            kept[c] = 0
-            constant = _constant_channel(graph, op, wide[c], int(bias[c]), mult, shift)
-            out[c] = (constant, *_IDENTITY, 0)
+    table: np.ndarray
+    rows: np.ndarray
+    wide: bool
+
+
+def channels(graph: Graph, op: Op, rows: np.ndarray) -> Requant:
+    """Fold offsets and split multipliers for weights `rows` int8[channels, products]."""
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    multipliers, shifts = (v.astype(np.int64) for v in int8.output_multipliers(graph, op))
+    products = rows.astype(np.int64)
+    bias = _bias(graph, op, len(rows)) - x.zero_point * products.sum(axis=1)
+    reach = np.abs(bias) + 128 * np.abs(products).sum(axis=1)
+    if reach.max(initial=0) >= 1 << 31:
+        raise refuse(op, "an accumulator could pass 32 bits")
+    left, right = np.maximum(shifts, 0), np.maximum(-shifts, 0)
+    large = (reach >= _HEADROOM >> left) | (right > RIGHT_MAX)
+    kept, table = rows.copy(), np.zeros((len(rows), 6), np.int64)
+    table[:, 0], table[:, 1], table[:, 3], table[:, 4] = bias, multipliers, left + 1, right
+    wide = False
+    for c in np.flatnonzero(large):
+        value = _constant_channel(graph, op, products[c], int(bias[c]), int(multipliers[c]), int(shifts[c]))
+        if value is None:
+            wide = True
         else:
-            out[c] = (bias[c], mult, (1 << right >> 1) + (zero_point << right), left1, right, 0)
-    return out, kept
+            kept[c], table[c] = 0, (value - y.zero_point, *_IDENTITY)
+    ours = table[:, 4]
+    table[:, 2] = y.zero_point if wide else ((1 << ours) >> 1) + (y.zero_point << ours)
+    return Requant(table, kept, wide)
 
 
-def _constant_channel(graph: Graph, op: Op, w: np.ndarray, bias: int, mult: int, shift: int) -> int:
-    """The one value (zero point included) of a channel that has only one after clamping."""
+def _constant_channel(graph: Graph, op: Op, w: np.ndarray, bias: int, mult: int, shift: int) -> int | None:
+    """The one value (zero point included) of a channel that has only one after clamping, else None.
+
+    Outputs grow with the accumulator unless TFLite's left shift wraps, so both ends tell all.
+    """
     y = graph.tensors[op.outputs[0]]
     bounds = int8.activation_range(getattr(op.options, "activation", "NONE"), y)
     up, down = int(w[w > 0].sum()), -int(w[w < 0].sum())
     ends = np.array([bias - 128 * up - 127 * down, bias + 127 * up + 128 * down], np.int64)
-    if np.abs(ends).max() >= 1 << 31:
-        raise refuse(op, "an accumulator could pass 32 bits")
+    if (np.abs(ends) << max(shift, 0)).max() >= 1 << 31:
+        return None
     values = int8.requantize(ends.astype(np.int32), mult, shift, y.zero_point, *bounds)
-    if values[0] != values[1]:
-        raise refuse(op, "a channel's bias leaves no headroom for its weights")
-    return int(values[0])
+    return int(values[0]) if values[0] == values[1] else None
 
 
 def _paired(rows: np.ndarray) -> np.ndarray:
@@ -109,30 +121,31 @@ def _window(graph: Graph, step: Step, kernel: tuple[int, int]) -> Fields:
     return window_fields(op, x, y, kernel, (o.stride_h, o.stride_w), (o.dilation_h, o.dilation_w), pad)
 
 
-def _product_fields(graph: Graph, op: Op) -> Fields:
-    return (("in_zp", graph.tensors[op.inputs[0]].zero_point), *narrowed(graph, op))
+def _product_fields(graph: Graph, op: Op, wide: bool) -> Fields:
+    return (("in_zp", graph.tensors[op.inputs[0]].zero_point), *_bounds(graph, op, wide))
 
 
-def narrowed(graph: Graph, op: Op) -> Fields:
-    """Activation bounds, and whether they are narrower than int8."""
+def _bounds(graph: Graph, op: Op, wide: bool) -> Fields:
+    """Flags of the requantisation, and activation bounds."""
     bounds = activation_fields(graph, op)
-    return (("narrow", int(bounds != (("act_min", -128), ("act_max", 127)))), *bounds)
+    narrow = bounds != (("act_min", -128), ("act_max", 127))
+    return (("flags", _NARROW * narrow + _WIDE * wide), *bounds)
 
 
 def conv(graph: Graph, step: Step) -> list[Call]:
     """CONV_2D."""
     op, o = step.op, cast(ConvOptions, step.op.options)
     w = _data(graph.tensors[op.inputs[1]])
-    table, rows = channels(graph, op, w.reshape(w.shape[0], -1))
-    groups = rows.reshape(o.groups, -1, rows.shape[1])
+    r = channels(graph, op, w.reshape(w.shape[0], -1))
+    groups = r.rows.reshape(o.groups, -1, r.rows.shape[1])
     weights = np.concatenate([_paired(g) for g in groups])
     fields: Fields = (
         ("window", _flattened(_window(graph, step, (w.shape[1], w.shape[2])))),
         *u16(op, groups=o.groups),
-        *_product_fields(graph, op),
+        *_product_fields(graph, op, r.wide),
     )
     inputs = operands(graph, step, 1)
-    return [Call(op, "dft_conv2d_s8", "dft_conv", fields, _pointers(weights, table), inputs, step.writes)]
+    return [Call(op, "dft_conv2d_s8", "dft_conv", fields, _pointers(weights, r.table), inputs, step.writes)]
 
 
 def _flattened(window: Fields) -> Fields:
@@ -151,15 +164,15 @@ def depthwise(graph: Graph, step: Step) -> list[Call]:
     """DEPTHWISE_CONV_2D."""
     op, o = step.op, cast(DepthwiseOptions, step.op.options)
     w = _data(graph.tensors[op.inputs[1]])
-    table, rows = channels(graph, op, w.reshape(-1, w.shape[3]).T)
+    r = channels(graph, op, w.reshape(-1, w.shape[3]).T)
     window = dict(_window(graph, step, (w.shape[1], w.shape[2])))
     fields: Fields = (
         ("window", tuple(window.items())),
         *u16(op, multiplier=o.multiplier),
-        *_product_fields(graph, op),
+        *_product_fields(graph, op, r.wide),
     )
     inner = (window["inner_y0"], window["inner_y1"], window["inner_x0"], window["inner_x1"])
-    pointers = _pointers(rows.reshape(-1), table)
+    pointers = _pointers(r.rows.reshape(-1), r.table)
     if inner != (0, window["out_h"], 0, window["out_w"]):
         x = graph.tensors[op.inputs[0]]
         pointers += (("padding", Const("int8_t", "tables", np.full(x.shape[3], x.zero_point))),)
@@ -172,13 +185,13 @@ def fully_connected(graph: Graph, step: Step) -> list[Call]:
     """FULLY_CONNECTED."""
     op = step.op
     x, w = (graph.tensors[t] for t in op.inputs[:2])
-    table, rows = channels(graph, op, _data(w))
+    r = channels(graph, op, _data(w))
     fields: Fields = (
         ("rows", x.elements // w.shape[1]),
         ("in_n", w.shape[1]),
         ("out_n", w.shape[0]),
-        *narrowed(graph, op),
+        *_bounds(graph, op, r.wide),
     )
-    pointers = _pointers(_paired(rows), table)
+    pointers = _pointers(_paired(r.rows), r.table)
     inputs = operands(graph, step, 1)
     return [Call(op, "dft_fully_connected_s8", "dft_fully_connected", fields, pointers, inputs, step.writes)]

@@ -109,13 +109,30 @@ def test_dead_channels(scale: float, bias: int, library: Path, tmp_path: Path) -
     assert_equal(_with_bias(_conv(), scale, bias), library, tmp_path)
 
 
-def test_a_channel_without_headroom_is_refused_by_name() -> None:
+def test_a_channel_without_headroom_takes_the_slow_form(library: Path, tmp_path: Path) -> None:
     """Just between two output values, where one of two is right depending on the input."""
     graph = _conv()
     bias = (1 << 30) + 12_345_678
     between = 20.5 / bias * graph.output.scale / graph.input.scale
-    with pytest.raises(DftError, match=r"operator 0 \(CONV_2D\).*no headroom"):
-        model_code(_with_bias(graph, between, bias))
+    hard = _with_bias(graph, between, bias)
+    texts = _texts(hard)
+    assert ".flags = 2," in texts["dft_model.c"]
+    got = assert_equal(hard, library, tmp_path)
+    assert set(np.unique(got[..., 0])) <= {20 + graph.output.zero_point, 21 + graph.output.zero_point}
+
+
+def test_a_multiplier_above_one_takes_the_slow_form(library: Path, tmp_path: Path) -> None:
+    """An output scale so small that the accumulator is shifted left without room."""
+    graph = _conv()
+    tensors = list(graph.tensors)
+    out = tensors[graph.outputs[0]]
+    tensors[out.index] = replace(out, quant=Quant(np.float32([1e-8]), np.zeros(1, np.int64), 0))
+    assert_equal(replace(graph, tensors=tuple(tensors)), library, tmp_path)
+
+
+def test_an_accumulator_past_32_bits_is_refused_by_name() -> None:
+    with pytest.raises(DftError, match=r"operator 0 \(CONV_2D\).*pass 32 bits"):
+        model_code(_with_bias(_conv(), 0.01, (1 << 31) - 1))
 
 
 def test_a_mean_over_dimensions_apart_is_refused_by_name() -> None:
