@@ -201,20 +201,25 @@ def budget(**options: Any) -> None:
 @cli.command(
     epilog=_examples("dftiny build --board nucleo_h743zi", "dftiny build my-bundle --board host --sanitize")
 )
-@click.argument("bundle", type=FOLDER, default=RUNS / "bundle")
+@click.argument("bundle", type=FOLDER, required=False)
 @click.option("--board", default="nucleo_h743zi", show_default=True, help="Board (dftiny boards).")
 @click.option("--out", type=FOLDER, help="Folder to write.  [default: dftiny-runs/build/BOARD]")
 @click.option("--engine", type=click.Choice(["aot", "echo"]), default="aot", show_default=True)
 @click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
 @click.pass_obj
-def build(obj: dict[str, bool], /, *, out: Path | None, board: str, **options: Any) -> None:
+def build(
+    obj: dict[str, bool], /, *, bundle: Path | None, out: Path | None, board: str, engine: str, **options: Any
+) -> None:
     """Build the firmware.
 
-    Leaves .elf .bin .hex .map and the bytes used in every region.
+    Leaves .elf .bin .hex .map and the bytes used in every region. BUNDLE is dftiny-runs/bundle when not
+    given; the echo engine, for tests of the link, needs none.
     """
     from dftiny.build import build as run
 
-    run(out=out or RUNS / "build" / board, board=board, debug=obj["debug"], **options)
+    if bundle is None and engine != "echo":
+        bundle = RUNS / "bundle"
+    run(bundle, board, out or RUNS / "build" / board, engine=engine, debug=obj["debug"], **options)
 
 
 @cli.command(epilog=_examples("dftiny flash", "dftiny flash my-build --serial-number 0667FF…"))
@@ -235,7 +240,7 @@ def flash(**options: Any) -> None:
         "dftiny bench --port /dev/ttyACM0",
         "dftiny bench --port /dev/ttyACM0 --data dftiny-runs/data --limit 20",
         "dftiny bench --board mps2_an500 --jobs 2",
-        "dftiny bench --board host --flag --drop=0.01 --flag --flip=0.001",
+        "dftiny bench --board host --flag --drop=0.0005 --flag --flip=0.0005",
     )
 )
 @_out(RUNS / "bench")
@@ -283,6 +288,7 @@ def bench(**options: Any) -> None:
 @cli.command(epilog=_examples("dftiny report", "dftiny report my-bench --out page.html"))
 @click.argument("bench_dir", metavar="BENCH", type=FOLDER, default=RUNS / "bench")
 @click.option("--out", type=ANY_PATH, help="HTML file to write.  [default: BENCH/report.html]")
+@click.option("--compare", type=FOLDER, help="Folder of dftiny compare, to show all stages side by side.")
 def report(**options: Any) -> None:
     """Write the HTML page.
 

@@ -55,6 +55,7 @@ LEVEL = {
     "dftiny.budget_view": 3,
     "dftiny.boards": 3,
     "dftiny.models": 3,
+    "dftiny.release": 3,
     "dftiny.cli": 4,
 }
 

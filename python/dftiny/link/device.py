@@ -354,7 +354,7 @@ class Device:
                     PIECE_MIN_BYTES, self._piece * 3 // 4 if attempts == 1 else self._piece // 2
                 )
                 continue
-            self._piece = min(self._piece_max, self._piece + 16)
+            self._piece = min(self._piece_max, self._piece + max(16, self._piece // 16))
             self._seq = (self._seq + 1) % 256
             end = time.monotonic() + self._silence_s
             status = self._status(reply)
