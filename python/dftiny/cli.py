@@ -16,6 +16,17 @@ from dftiny import __version__
 from dftiny.errors import DftError
 
 RUNS = Path("dftiny-runs")
+# Which extra brings a package, where the base install has to do without it.
+EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxsim": "export",
+    "onnx2tf": "export",
+    "tensorflow": "export",
+    "tflite_micro": "export",
+}
 FOLDER = click.Path(file_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
 
@@ -370,6 +381,12 @@ def main() -> NoReturn:
             raise
         click.echo(f"dftiny: {e}", err=True)
         sys.exit(e.exit_code)
+    except ModuleNotFoundError as e:
+        package = (e.name or "").split(".")[0]
+        if debug or package not in EXTRAS:
+            raise
+        click.echo(f"dftiny: this needs {package}; pip install 'dftiny[{EXTRAS[package]}]'", err=True)
+        sys.exit(2)
     except click.ClickException as e:
         e.show()
         sys.exit(2)
