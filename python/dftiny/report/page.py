@@ -67,6 +67,10 @@ def _badges(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     return badges
 
 
+def _of(part: int, whole: int) -> str:
+    return f"all {whole:,}" if part == whole else f"{part:,} of {whole:,}"
+
+
 def _first_groups(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     """Groups of the first sharing profile of a real-versus-fake run, {} for anything else."""
     return {} if "classes" in metrics else next(iter(metrics.values()), {})
@@ -93,7 +97,7 @@ def _cards(summary: Mapping[str, Any], groups: Mapping[str, Any], unit: str) -> 
         cards.append(("F1", f"{found['f1']:.3f}", "positive class: real"))
     oracle = summary["oracle"]
     cards.append(
-        ("equal to the oracle", f"{oracle['identical']:,} / {oracle['tiles']:,}", "tiles, every output bit")
+        ("equal to the oracle", _of(oracle["identical"], oracle["tiles"]), "tiles, every output bit")
     )
     if unit:
         value = summary[unit]["per_tile"]["mean"]
