@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dftiny import spec
-from dftiny.artifact import read_manifest
+from dftiny.artifact import atomic_write, read_manifest
 from dftiny.errors import DftError
 
 DEFAULT_MODEL = "phinet_demo_128.demo"
@@ -70,6 +70,31 @@ def models_table() -> str:
     return "\n".join([*lines, "", "Nets to train (dftiny train --recipe …)", *_lines(list(_net_rows()))])
 
 
+def readme() -> str:
+    """The text of models/README.md, made from the models' manifests; a test holds the file to it."""
+    head = """# Released models
+
+One folder a model: `checkpoint.safetensors`, its `recipe.toml`, calibration and golden tiles that may be shipped, `card.md` with
+what it is, what it is not and what was measured, and `manifest.json`. Made by `python -m dftiny.release`; this page by
+`python -m dftiny.models`.
+
+| model | tile, px | parameters | MACs a tile | threshold (image logit) |
+|---|---|---|---|---|
+"""
+    rows = []
+    for name, folder in released():
+        c = read_manifest(folder).config
+        rows.append(
+            f"| [{name}]({name}/card.md) | {c['tile']} | {c['parameters']:,} | {c['macs']:,} | {c['threshold']:+.3f} |"
+        )
+    return head + "\n".join(rows) + "\n"
+
+
 def _lines(rows: list[Row]) -> list[str]:
     head = f"  {'name':<24}{'tile':>6}{'parameters':>12}{'MACs a tile':>14}  "
     return [head] + [f"  {r.name:<24}{r.tile:>6}{r.parameters:>12,}{r.macs:>14,}  {r.note}" for r in rows]
+
+
+if __name__ == "__main__":
+    with atomic_write(spec.models_dir() / "README.md", "w") as file:
+        file.write(readme())

@@ -22,7 +22,9 @@ JSON = st.recursive(
 
 def stage(folder: Path) -> artifact.Manifest:
     (folder / "a.bin").write_bytes(b"abc")
-    return artifact.write_manifest(folder, "train", files=["a.bin"], parents={"data": "00"}, config={"seed": 1})
+    return artifact.write_manifest(
+        folder, "train", files=["a.bin"], parents={"data": "00"}, config={"seed": 1}
+    )
 
 
 def test_round_trip(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from dftiny.cli import cli
 
 
 def dftiny(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "dftiny.cli", *args], capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "dftiny.cli", *args], capture_output=True, text=True, cwd=cwd, check=False
+    )
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))
@@ -45,7 +47,9 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path, args: list[str], word
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("args", [["--nonsense"], ["nonsense"], ["bench", "--limit", "0"], ["train", "--seed", "x"]])
+@pytest.mark.parametrize(
+    "args", [["--nonsense"], ["nonsense"], ["bench", "--limit", "0"], ["train", "--seed", "x"]]
+)
 def test_wrong_use_is_exit_2(args: list[str]) -> None:
     assert dftiny(*args).returncode == 2
 
