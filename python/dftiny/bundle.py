@@ -278,15 +278,22 @@ def export(
     model is over budget.
     """
     from dftiny.export.progress import Progress
-    from dftiny.export.source import open_source
+    from dftiny.export.source import converter_installed, open_source
     from dftiny.export.stages import make_model
     from dftiny.models import released_model
     from dftiny.target import load_target
 
     load_target(budget_target)  # a misspelt target is said before anything slow
     progress = Progress(quiet)
+    if source is None:
+        source = released_model()
+        if not converter_installed():
+            progress.say(
+                "the converter is not installed (dftiny[export]): taking the released int8 model as it is"
+            )
+            source /= MODEL
     given = open_source(
-        source or released_model(), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
+        source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
         layout=layout,
     )  # fmt: skip
     if len(given.golden) < MIN_GOLDEN:

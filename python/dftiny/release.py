@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import MANIFEST, new_folder, read_json, read_manifest, tool_versions, write_manifest
+from dftiny.artifact import atomic_write, new_folder, read_json, read_manifest, tool_versions, write_manifest
+from dftiny.bundle import MODEL, export
 from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.photos import Photo, demo_photos, seed_of
 from dftiny.data.tiles import tiles
@@ -32,17 +34,31 @@ PACKED = ("calibration.npz", "golden.npz")
 
 def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
     """Write the released model `out`. DftError when the three stages do not belong to one run."""
-    trained, made, judged = read_manifest(train, "train"), read_manifest(data, "data"), read_manifest(evaluate, "evaluate")
+    trained, made, judged = (
+        read_manifest(train, "train"),
+        read_manifest(data, "data"),
+        read_manifest(evaluate, "evaluate"),
+    )
     checkpoint = trained.files["checkpoint.safetensors"]["sha256"]
-    if trained.parents["data"] != made.digest or judged.parents["checkpoint"] != checkpoint or judged.parents["data"] != made.digest:
-        raise DftError(f"{data}, {train} and {evaluate} are not stages of one run", "run train and evaluate again")
+    if (
+        trained.parents["data"] != made.digest
+        or judged.parents["checkpoint"] != checkpoint
+        or judged.parents["data"] != made.digest
+    ):
+        raise DftError(
+            f"{data}, {train} and {evaluate} are not stages of one run", "run train and evaluate again"
+        )
     photos = {p.id: p for p in demo_photos()[0] if p.shippable}
     rows = [r for r in load_index(data).images if r.source in photos and r.sharing == "pre"]
     with new_folder(out) as folder:
         for name in COPIED:
             shutil.copyfile(train / name, folder / name)
-        used = _calibration(folder / "calibration.npz", data, rows) + _golden(folder / "golden.npz", data, rows)
-        card = _card(out.name, trained.metrics, read_json(evaluate / METRICS), [photos[s] for s in dict.fromkeys(used)])
+        used = _calibration(folder / "calibration.npz", data, rows) + _golden(
+            folder / "golden.npz", data, rows
+        )
+        card = _card(
+            out.name, trained.metrics, read_json(evaluate / METRICS), [photos[s] for s in dict.fromkeys(used)]
+        )
         (folder / "card.md").write_text(card, encoding="utf-8")
         recipe = trained.config["recipe"]
         config = {"net": recipe["net"], "tile": recipe["tile"], "seed": trained.config["seed"]}
@@ -56,7 +72,25 @@ def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
             metrics={"val_auc": trained.metrics["val_auc"]},
             tools=tool_versions("torch", "numpy", "pillow"),
         )
-    assert (out / MANIFEST).is_file()
+    add_int8(out)
+
+
+def add_int8(model: Path) -> None:
+    """Export the released model `model` and put its model.tflite beside the checkpoint, for installs without the converter."""
+    old = read_manifest(model, "model")
+    with tempfile.TemporaryDirectory() as name:
+        export(model, out=Path(name) / "bundle")
+        with atomic_write(model / MODEL) as f:
+            f.write((Path(name) / "bundle" / MODEL).read_bytes())
+    write_manifest(
+        model,
+        "model",
+        files={*old.files, MODEL},
+        parents=old.parents,
+        config=old.config,
+        metrics=old.metrics,
+        tools=old.tools,
+    )
 
 
 def _calibration(path: Path, data: Path, rows: Sequence[ImageRow]) -> list[str]:
@@ -92,16 +126,23 @@ def _pack(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def _card(name: str, trained: Mapping[str, Any], judged: Mapping[str, Any], photos: Sequence[Photo]) -> str:
-    lines = ["| sharing | images | AUC | 95 % interval | accuracy | balanced | F1 |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| sharing | images | AUC | 95 % interval | accuracy | balanced | F1 |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for sharing, groups in judged["metrics"].items():
         for group, m in groups.items():
             low, high = m.get("auc_interval", (None, None))
             interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
-            cells = " | ".join(f"{m[k]:.3f}" if k in m else "" for k in ("accuracy", "balanced_accuracy", "f1"))
+            cells = " | ".join(
+                f"{m[k]:.3f}" if k in m else "" for k in ("accuracy", "balanced_accuracy", "f1")
+            )
             auc = f"{m['auc']:.3f}" if "auc" in m else ""
             lines.append(f"| {sharing}, {group} | {m['n']} | {auc} | {interval} | {cells} |")
     table = "\n".join(lines)
-    credits = "\n".join(f"- {p.path.name} by {p.author}, {p.licence} (Debian package {p.package})" for p in photos)
+    credits = "\n".join(
+        f"- {p.path.name} by {p.author}, {p.licence} (Debian package {p.package})" for p in photos
+    )
     return f"""# {name}
 
 A PhiNet for 128 px tiles, trained on dftiny's demo data: {trained["parameters"]:,} parameters, {trained["macs"]:,} MACs a tile

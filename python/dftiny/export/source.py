@@ -1,11 +1,12 @@
-"""What is to be exported: a checkpoint or an ONNX model, with its classes, threshold and tiles.
+"""What is to be exported: a checkpoint, an ONNX model or an int8 .tflite, with its classes, threshold and tiles.
 
-A folder of the train stage, a released model's folder, a checkpoint file or an .onnx file; everything else is
-refused here, before anything slow begins.
+A folder of the train stage, a released model's folder, or a file; everything else is refused here, before anything
+slow begins.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dftiny.artifact import MANIFEST, read_manifest, sha256_file
+from dftiny import graph as graphs
+from dftiny.artifact import MANIFEST, Manifest, read_manifest, sha256_file
 from dftiny.errors import DftError
 from dftiny.export import onnx
-from dftiny.export.tiles import load_tiles
+from dftiny.export.tiles import load_tiles, synthetic
 
 if TYPE_CHECKING:
     from dftiny.nets.checkpoint import Checkpoint
@@ -30,11 +32,13 @@ CHECKPOINTS = (".safetensors", ".pt", ".pth", ".tar")  # micromind writes state-
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """`checkpoint` or `onnx_path` is set. Tiles are uint8 [n, H, W, 3]; `parents` maps roles to digests."""
+    """One of `checkpoint`, `onnx_path` and `tflite_path` is set. Tiles are uint8 [n, H, W, 3]; `parents` maps roles to
+    digests. An int8 .tflite needs no calibration: its `calibration` are the golden tiles."""
 
     name: str
     checkpoint: Checkpoint | None
     onnx_path: Path | None
+    tflite_path: Path | None
     normalisation: onnx.Normalisation | None
     layout: str | None
     classes: tuple[str, ...] | None
@@ -47,6 +51,11 @@ class Source:
     def size(self) -> tuple[int, int]:
         """(H, W) of a tile in pixels."""
         return self.calibration.shape[1], self.calibration.shape[2]
+
+
+def converter_installed() -> bool:
+    """Whether a checkpoint could be converted here: torch and the converter are installed."""
+    return all(importlib.util.find_spec(p) is not None for p in ("torch", "onnx", "onnx2tf", "tensorflow"))
 
 
 def open_source(
@@ -70,13 +79,22 @@ def open_source(
             "--mean, --std and --layout are for ONNX models, the nets here normalise inside",
             "leave them away",
         )
+    if path.suffix == ".tflite":
+        if net is not None or tile is not None:
+            raise DftError(
+                "--net and --tile are for checkpoints, an int8 .tflite brings both", "leave them away"
+            )
+        return _from_tflite(path, calibration, golden)
     if path.is_dir() or path.suffix in CHECKPOINTS:
         return _from_checkpoint(path, calibration, golden, net, tile)
     if not path.exists():
         raise DftError(
-            f"there is nothing at {path}", "give a checkpoint, the folder of `dftiny train` or an .onnx file"
+            f"there is nothing at {path}",
+            "give a checkpoint, the folder of `dftiny train`, an .onnx or an int8 .tflite",
         )
-    raise DftError(f"{path} is neither a checkpoint nor an ONNX model", "give .safetensors, .pt or .onnx")
+    raise DftError(
+        f"{path} is no model that dftiny knows", "give .safetensors, .pt, .onnx or an int8 .tflite"
+    )
 
 
 def _from_checkpoint(
@@ -98,13 +116,12 @@ def _from_checkpoint(
         parents[released.stage] = released.digest
     parents.update(_tile_parents(calibration or own, golden))
     name = f"{checkpoint.preset}_{checkpoint.tile}"
-    own_golden = next(
-        (p for p in (folder / "golden.npz", folder / "golden" / "tiles.npz") if p.is_file()), None
-    )
+    own_golden = _own_golden(folder)
     return Source(
         name=folder.name if folder.name.startswith(f"{name}.") else f"{name}.own",
         checkpoint=checkpoint,
         onnx_path=None,
+        tflite_path=None,
         normalisation=None,
         layout=None,
         classes=checkpoint.classes,
@@ -126,11 +143,11 @@ def _from_onnx(
     if calibration is None:
         raise _no_calibration(path)
     tiles = load_tiles(calibration, onnx.input_size(path), CALIBRATION_TILES)
-    stem = re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_").lower() or "net"
     return Source(
-        name=f"{stem}_{tiles.shape[1]}.own",
+        name=_own_name(path.stem, tiles.shape[1]),
         checkpoint=None,
         onnx_path=path,
+        tflite_path=None,
         normalisation=normalisation,
         layout=layout,
         classes=None,
@@ -139,6 +156,48 @@ def _from_onnx(
         golden=_golden(golden, tiles),
         parents={"onnx": sha256_file(path), **_tile_parents(calibration, golden)},
     )
+
+
+def _from_tflite(path: Path, calibration: Path | None, golden: Path | None) -> Source:
+    if calibration is not None:
+        raise DftError("an int8 .tflite is calibrated already", "leave --calibration away")
+    released = _released(path.parent)
+    g = graphs.load(path)
+    if len(g.input.shape) != 4 or g.input.shape[3] != 3:
+        raise DftError(
+            f"{path} takes {list(g.input.shape)}, not one tile [1, H, W, 3]", "export an image model"
+        )
+    size = g.input.shape[1], g.input.shape[2]
+    given = golden or _own_golden(path.parent)
+    tiles = synthetic(size) if given is None else load_tiles(given, size, GOLDEN_TILES)
+    return Source(
+        name=_own_name(path.stem, size[0]) if released is None else path.parent.name,
+        checkpoint=None,
+        onnx_path=None,
+        tflite_path=path,
+        normalisation=None,
+        layout=None,
+        classes=None,
+        threshold=0.0 if released is None else float(released.config["threshold"]),
+        calibration=tiles,
+        golden=tiles,
+        parents={"tflite": sha256_file(path), **({} if released is None else {"model": released.digest})},
+    )
+
+
+def _released(folder: Path) -> Manifest | None:
+    """The manifest of a released model's folder, or None for any other folder."""
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    return manifest if manifest is not None and manifest.stage == "model" else None
+
+
+def _own_golden(folder: Path) -> Path | None:
+    return next((p for p in (folder / "golden.npz", folder / "golden" / "tiles.npz") if p.is_file()), None)
+
+
+def _own_name(stem: str, tile: int) -> str:
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_").lower() or "net"
+    return f"{plain}_{tile}.own"
 
 
 def _no_calibration(path: Path) -> DftError:

@@ -1,4 +1,4 @@
-"""Source → model.onnx → model.tflite in a folder, passing every gate on the way."""
+"""Source → model.onnx → model.tflite in a folder, passing every gate on the way; an int8 .tflite is taken as it is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dftiny.export.progress import Progress
 from dftiny.export.source import Source
 
 GATE_TILES = 32
+FLOAT_GATES = ("float-int8", "int8-reference")
 
 
 def make_model(
@@ -23,6 +24,8 @@ def make_model(
 
     Raises DftError when a layer cannot be converted, CheckFailed when a gate fails.
     """
+    if source.tflite_path is not None:
+        return _take_int8(source, source.tflite_path, folder, progress)
     onnx.require("onnx", "onnxsim", "onnxruntime", "tensorflow", "onnx2tf", "tf_keras")
     real = tiles.spread(source.calibration, GATE_TILES)
     hard = np.concatenate([real, source.golden, tiles.synthetic(source.size)])
@@ -42,10 +45,29 @@ def make_model(
         passed.append(_float_int8(g, logits, outputs[: len(real)], threshold))
         passed.append(gates.same_bits("int8-reference", outputs, converted.reference, g))
         passed.append(gates.tflm_bits(converted.model, x, outputs, g))
+    return g, _report(passed, progress)
+
+
+def _take_int8(
+    source: Source, path: Path, folder: Path, progress: Progress
+) -> tuple[graphs.Graph, dict[str, Any]]:
+    """Copy an int8 model and pass the gates that need no float model; the others are named as absent."""
+    model = path.read_bytes()
+    (folder / "model.tflite").write_bytes(model)
+    g = graphs.load(model, name=source.name)
+    hard = np.concatenate([source.golden, tiles.synthetic(source.size)])
+    without = [gates.Gate(name, "absent", 0, reason="the source is int8 already") for name in FLOAT_GATES]
+    with progress.step(f"gates: oracle, TFLM on {len(hard)} tiles"):
+        x = int8.from_pixels(hard)
+        compared = gates.tflm_bits(model, x, int8.run(g, x), g)
+    return g, _report([*without, compared], progress)
+
+
+def _report(passed: list[gates.Gate], progress: Progress) -> dict[str, Any]:
     for gate in passed:
         progress.say(_line(gate))
     absent = [p.name for p in passed if p.status == "absent"]
-    return g, {"schema": 1, "gates": [p.as_json() for p in passed], "absent": absent}
+    return {"schema": 1, "gates": [p.as_json() for p in passed], "absent": absent}
 
 
 def _to_onnx(source: Source, path: Path, real: np.ndarray) -> gates.Gate:
