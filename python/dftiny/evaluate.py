@@ -39,7 +39,9 @@ class EvaluateSummary:
 
     def text(self) -> str:
         """The table that `dftiny evaluate` prints: one line a sharing profile and group."""
-        lines = [f"{'sharing':<15}{'group':<10}{'images':>7}{'accuracy':>10}{'balanced':>10}{'F1':>8}{'AUC':>8}  95 % interval"]
+        lines = [
+            f"{'sharing':<15}{'group':<10}{'images':>7}{'accuracy':>10}{'balanced':>10}{'F1':>8}{'AUC':>8}  95 % interval"
+        ]
         for sharing, groups in self.metrics.items():
             for name, m in groups.items():
                 cells = "".join(f"{m[k]:>{w}.3f}" if k in m else " " * w for k, w in _COLUMNS)
@@ -71,7 +73,9 @@ def evaluate(
 
     model = load_checkpoint(checkpoint, preset=net, tile=tile)
     if len(model.classes) > 2:
-        raise DftError(f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only")
+        raise DftError(
+            f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only"
+        )
     parent = read_manifest(data, "data").digest
     rows = [
         r for r in load_index(data).images if r.split == split and (sharings is None or r.sharing in sharings)
@@ -88,13 +92,21 @@ def evaluate(
     tiles = sum(len(v) for v in logits)
     with new_folder(out) as folder:
         _write_tiles(folder / TILES, rows, logits)
-        write_json(folder / METRICS, {"threshold": model.threshold, "images": len(rows), "tiles": tiles, "metrics": metrics})
+        write_json(
+            folder / METRICS,
+            {"threshold": model.threshold, "images": len(rows), "tiles": tiles, "metrics": metrics},
+        )
         write_manifest(
             folder,
             "evaluate",
             files=[TILES, METRICS],
             parents={"data": parent, "checkpoint": model.sha256},
-            config={"split": split, "sharings": sorted({r.sharing for r in rows}), "net": model.preset, "tile": model.tile},
+            config={
+                "split": split,
+                "sharings": sorted({r.sharing for r in rows}),
+                "net": model.preset,
+                "tile": model.tile,
+            },
             metrics={"images": len(rows), "tiles": tiles},
             tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
         )
@@ -124,11 +136,18 @@ def _write_tiles(path: Path, rows: Sequence[ImageRow], logits: Sequence[NDArray[
     """ids str [images], counts int32 [images], logits float32 [all tiles] one image after the other."""
     counts = np.array([len(v) for v in logits], dtype=np.int32)
     with atomic_write(path) as f:
-        np.savez_compressed(f, ids=np.array([r.id for r in rows]), counts=counts, logits=np.concatenate(logits))
+        np.savez_compressed(
+            f, ids=np.array([r.id for r in rows]), counts=counts, logits=np.concatenate(logits)
+        )
 
 
 def image_metrics(
-    rows: Sequence[ImageRow], scores: Sequence[float], threshold: float, *, seed: int = 0, bootstrap: int = 1000
+    rows: Sequence[ImageRow],
+    scores: Sequence[float],
+    threshold: float,
+    *,
+    seed: int = 0,
+    bootstrap: int = 1000,
 ) -> dict[str, Any]:
     """metrics[sharing][group] of the image logits of one split: all, seen, held-out, generators, controls.
 
@@ -151,7 +170,11 @@ def _groups(part: list[tuple[ImageRow, float]]) -> dict[str, list[tuple[ImageRow
     fakes = [(r, s) for r, s in plain if r.label == "fake"]
     seen = [(r, s) for r, s in fakes if r.seen]
     held_out = [(r, s) for r, s in fakes if not r.seen]
-    groups = {"all": reals + fakes, "seen": reals + seen if seen else [], "held-out": reals + held_out if held_out else []}
+    groups = {
+        "all": reals + fakes,
+        "seen": reals + seen if seen else [],
+        "held-out": reals + held_out if held_out else [],
+    }
     for kind in dict.fromkeys(r.kind for r, _ in fakes):
         groups[kind] = reals + [(r, s) for r, s in fakes if r.kind == kind]
     for kind in CONTROLS:

@@ -21,9 +21,13 @@ ROC_POINTS = 200
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     y, s = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if y.ndim != 1 or s.shape[:1] != y.shape or y.size == 0:
-        raise DftError(f"labels {list(y.shape)} and scores {list(s.shape)} do not belong together or are empty")
+        raise DftError(
+            f"labels {list(y.shape)} and scores {list(s.shape)} do not belong together or are empty"
+        )
     if not np.isfinite(s).all():
-        raise DftError(f"{int((~np.isfinite(s)).sum())} scores are not finite numbers", "check the model that made them")
+        raise DftError(
+            f"{int((~np.isfinite(s)).sum())} scores are not finite numbers", "check the model that made them"
+        )
     return y.astype(np.int64), s
 
 
@@ -53,7 +57,12 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def auc_interval(
-    labels: ArrayLike, scores: ArrayLike, groups: Sequence[str] | NDArray[Any], *, seed: int = 0, bootstrap: int = 1000
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: Sequence[str] | NDArray[Any],
+    *,
+    seed: int = 0,
+    bootstrap: int = 1000,
 ) -> tuple[float, float] | None:
     """95 % percentile bootstrap interval of the AUC, resampling whole `groups` (source photographs).
 
@@ -123,7 +132,9 @@ def calibrate_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     positives = int((y == 1).sum())
     negatives = y.size - positives
     if positives == 0 or negatives == 0:
-        raise DftError("a threshold needs both classes in the validation split", "give real and fake validation images")
+        raise DftError(
+            "a threshold needs both classes in the validation split", "give real and fake validation images"
+        )
     order = np.argsort(s, kind="stable")
     s, y = s[order], y[order]
     # Cutting behind position i calls s[: i + 1] fake; only gaps between different scores can be cut.

@@ -29,7 +29,9 @@ def attribution(used: Iterable[Photo], copyright_files: dict[str, Path]) -> str:
             parts.append(f"- {p.path.name} ({p.id}){by}: {p.licence}")
         if package in copyright_files:
             text = _read(copyright_files[package])
-            parts.append(f"\nThe copyright file of the Debian package {package}:\n\n```text\n{text.rstrip()}\n```")
+            parts.append(
+                f"\nThe copyright file of the Debian package {package}:\n\n```text\n{text.rstrip()}\n```"
+            )
     return "\n".join(parts) + "\n"
 
 
@@ -37,7 +39,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as e:
-        raise DftError(f"cannot read the copyright file {path}: {e.strerror}", "install its package again") from e
+        raise DftError(
+            f"cannot read the copyright file {path}: {e.strerror}", "install its package again"
+        ) from e
 
 
 def card(rows: Sequence[ImageRow], skipped: Sequence[str], strength: str, gains: dict[str, float]) -> str:

@@ -50,14 +50,21 @@ class DataSummary:
     def text(self) -> str:
         """The lines that `dftiny data` prints."""
         counts = ", ".join(f"{n} {split}" for split, n in self.images.items())
-        lines = [f"{self.folder}: {sum(self.images.values())} images ({counts}) of {self.photographs} photographs"]
+        lines = [
+            f"{self.folder}: {sum(self.images.values())} images ({counts}) of {self.photographs} photographs"
+        ]
         if self.skipped:
             lines += [f"{len(self.skipped)} photographs skipped:", *(f"  {line}" for line in self.skipped)]
         return "\n".join(lines)
 
 
 def build_demo(
-    out: Path, *, photos: Path | None = None, strength: str = "strong", jobs: int = 2, only: tuple[str, ...] = ()
+    out: Path,
+    *,
+    photos: Path | None = None,
+    strength: str = "strong",
+    jobs: int = 2,
+    only: tuple[str, ...] = (),
 ) -> DataSummary:
     """Build the demo set in `out`, with a progress bar, print what is in it and return it.
 
@@ -88,7 +95,10 @@ def _refuse_empty(rows: list[ImageRow], skipped: list[str]) -> None:
     for split in CROPS:
         if not any(r.split == split for r in rows):
             reason = f" ({len(skipped)} skipped, the first: {skipped[0]})" if skipped else ""
-            raise DftError(f"no usable photograph is left for the {split} split{reason}", "give more or sharper photographs")
+            raise DftError(
+                f"no usable photograph is left for the {split} split{reason}",
+                "give more or sharper photographs",
+            )
 
 
 def _finish(
@@ -122,7 +132,13 @@ def _run_jobs(
     # Test photographs make five times the images of a training one: they go first, or one worker ends alone.
     order = sorted(sources, key=lambda p: ("test", "val", "train").index(p.split))
     done: dict[str, tuple[list[ImageRow], list[str]]] = {}
-    columns = (TextColumn("data"), BarColumn(), MofNCompleteColumn(), TextColumn("photographs"), TimeElapsedColumn())
+    columns = (
+        TextColumn("data"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("photographs"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns) as progress:
         task = progress.add_task("data", total=len(order))
         try:
@@ -132,7 +148,9 @@ def _run_jobs(
                     done[photo.id] = result
                     progress.advance(task)
         except BrokenProcessPool as e:
-            raise CheckFailed("a worker process of the data build was killed", "free some memory and run it again") from e
+            raise CheckFailed(
+                "a worker process of the data build was killed", "free some memory and run it again"
+            ) from e
     rows = [row for p in sources for row in done[p.id][0]]
     return rows, [line for p in sources for line in done[p.id][1]]
 
@@ -155,10 +173,14 @@ def photo_job(photo: Photo, folder: Path, strength: str) -> tuple[list[ImageRow]
         return [], [f"{photo.id}: no crop with enough texture"]
     kinds = GENERATORS if photo.split == "test" else SEEN
     fakers = [load_faker(kind, strength) for kind in kinds]
-    return [row for number, crop in enumerate(found) for row in _crop_rows(photo, crop, number, folder, fakers)], []
+    return [
+        row for number, crop in enumerate(found) for row in _crop_rows(photo, crop, number, folder, fakers)
+    ], []
 
 
-def _crop_rows(photo: Photo, crop: Crop, number: int, folder: Path, fakers: list[Faker]) -> Iterator[ImageRow]:
+def _crop_rows(
+    photo: Photo, crop: Crop, number: int, folder: Path, fakers: list[Faker]
+) -> Iterator[ImageRow]:
     from dftiny.data.generators import SEEN
 
     def row(kind: str, label: str, data: bytes, *, of: str = "", profile: str = sharing.PRE) -> ImageRow:
@@ -166,7 +188,9 @@ def _crop_rows(photo: Photo, crop: Crop, number: int, folder: Path, fakers: list
         file = f"images/{name}.{'png' if profile == sharing.PRE else 'jpg'}"
         (folder / file).write_bytes(data)
         seen = kind == "real" or kind in SEEN
-        return ImageRow(name, photo.split, photo.id, label, kind, seen, profile, file, hashlib.sha256(data).hexdigest())
+        return ImageRow(
+            name, photo.split, photo.id, label, kind, seen, profile, file, hashlib.sha256(data).hexdigest()
+        )
 
     images = {"real": crop.pixels} | {f.kind: f.fake(crop.pixels, crop.id) for f in fakers}
     for kind, pixels in images.items():
@@ -175,7 +199,9 @@ def _crop_rows(photo: Photo, crop: Crop, number: int, folder: Path, fakers: list
         return
     for profile in sharing.PROFILES:
         for kind, pixels in images.items():
-            yield row(kind, _label(kind), sharing.share(pixels, profile, f"{crop.id}.{kind}"), profile=profile)
+            yield row(
+                kind, _label(kind), sharing.share(pixels, profile, f"{crop.id}.{kind}"), profile=profile
+            )
     for kind in PROCESSED:
         yield row(kind, "real", png(controls.control(crop.pixels, kind)))
     fake = fakers[number % len(fakers)].kind

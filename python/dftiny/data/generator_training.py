@@ -39,7 +39,9 @@ def _batch(images: list[NDArray[np.uint8]], rng: np.random.Generator) -> Tensor:
     return torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
-def train_generator(kind: str, images: list[NDArray[np.uint8]], steps: int = STEPS) -> tuple[Generator, float]:
+def train_generator(
+    kind: str, images: list[NDArray[np.uint8]], steps: int = STEPS
+) -> tuple[Generator, float]:
     """A trained generator and its mean PSNR in dB over the last 200 batches."""
     torch.manual_seed(seed_of("generator", kind) >> 1)
     rng = np.random.default_rng(seed_of("patches", kind))

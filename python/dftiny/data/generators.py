@@ -175,7 +175,11 @@ def strength_gain(training_db: float, strength: str) -> float:
 
 def save_weights(path: Path, nets: dict[str, Generator], training_db: dict[str, float]) -> None:
     """Write all generators as float16 and their mean PSNR in dB into one .npz file."""
-    arrays = {f"{k}/{n}": v.numpy().astype(np.float16) for k, net in nets.items() for n, v in net.state_dict().items()}
+    arrays = {
+        f"{k}/{n}": v.numpy().astype(np.float16)
+        for k, net in nets.items()
+        for n, v in net.state_dict().items()
+    }
     arrays |= {f"{k}/training_db": np.array(db, dtype=np.float32) for k, db in training_db.items()}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
@@ -185,7 +189,10 @@ def save_weights(path: Path, nets: dict[str, Generator], training_db: dict[str, 
 def load_faker(kind: str, strength: str = "strong", weights: Path = WEIGHTS) -> Faker:
     """The shipped generator `kind` at that strength. DftError when it is unknown or its weights are missing."""
     if kind not in GENERATORS or strength not in STRENGTHS:
-        raise DftError(f"unknown generator or strength: {kind}, {strength}", f"known: {', '.join(GENERATORS)}; strong, weak")
+        raise DftError(
+            f"unknown generator or strength: {kind}, {strength}",
+            f"known: {', '.join(GENERATORS)}; strong, weak",
+        )
     if not weights.is_file():
         raise DftError(f"the generators' weights {weights} are missing", "install dftiny again")
     with torch.random.fork_rng(devices=[]):

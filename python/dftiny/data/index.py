@@ -85,15 +85,21 @@ def load_index(folder: Path) -> DataIndex:
     """Read `folder/index.json`. DftError names the file and the row that is wrong."""
     path = folder / INDEX
     if not folder.is_dir() or not path.is_file():
-        raise DftError(f"{folder} is not a data folder (no {INDEX})", "make one with: dftiny data --out " + str(folder))
+        raise DftError(
+            f"{folder} is not a data folder (no {INDEX})", "make one with: dftiny data --out " + str(folder)
+        )
     value = read_json(path, "data index")
     try:
         if value["schema"] != SCHEMA:
-            raise DftError(f"{path} has schema {value['schema']}, this dftiny reads {SCHEMA}", "build the data again")
+            raise DftError(
+                f"{path} has schema {value['schema']}, this dftiny reads {SCHEMA}", "build the data again"
+            )
         rows = tuple(_row(path, i, v) for i, v in enumerate(value["images"]))
         index = DataIndex(str(value["name"]), int(value["tile"]), rows)
     except (KeyError, TypeError, ValueError) as e:
-        raise DftError(f"{path} is not a dftiny data index ({type(e).__name__}: {e})", "build the data again") from e
+        raise DftError(
+            f"{path} is not a dftiny data index ({type(e).__name__}: {e})", "build the data again"
+        ) from e
     if len({r.id for r in rows}) != len(rows):
         raise DftError(f"{path} holds an image id twice", "build the data again")
     return index
@@ -108,7 +114,9 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
         raise DftError(f"{path}: image {row.id} has a bad split, label or seen", "build the data again")
     inside = PurePosixPath(row.file)
     if inside.is_absolute() or ".." in inside.parts:
-        raise DftError(f"{path}: image {row.id} lies outside the data folder ({row.file})", "build the data again")
+        raise DftError(
+            f"{path}: image {row.id} lies outside the data folder ({row.file})", "build the data again"
+        )
     return row
 
 
@@ -141,12 +149,18 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
                         "crop it first (do not resize it)",
                     )
                 if image.mode.startswith(("I", "F")):
-                    raise DftError(f"{path} has more than 8 bits a channel ({image.mode})", "convert it to 8-bit RGB")
+                    raise DftError(
+                        f"{path} has more than 8 bits a channel ({image.mode})", "convert it to 8-bit RGB"
+                    )
                 return np.array(image.convert("RGB"), dtype=np.uint8)
     except UnidentifiedImageError as e:
-        raise DftError(f"{path} is not a PNG, JPEG or WebP image, or it is damaged", "replace the file") from e
+        raise DftError(
+            f"{path} is not a PNG, JPEG or WebP image, or it is damaged", "replace the file"
+        ) from e
     except Image.DecompressionBombError as e:
         raise DftError(f"{path} is too large to decode", "crop it first (do not resize it)") from e
     except (OSError, SyntaxError, ValueError, EOFError) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-        raise DftError(f"cannot read the image {path}: {reason}", "it may be truncated or corrupt; replace the file") from e
+        raise DftError(
+            f"cannot read the image {path}: {reason}", "it may be truncated or corrupt; replace the file"
+        ) from e

@@ -55,7 +55,9 @@ def seed_of(*parts: object) -> int:
 
 
 def _table() -> list[dict[str, Any]]:
-    packages: list[dict[str, Any]] = read_toml(SPEC_DIR / "demo_photos.toml", "list of photographs")["package"]
+    packages: list[dict[str, Any]] = read_toml(SPEC_DIR / "demo_photos.toml", "list of photographs")[
+        "package"
+    ]
     return packages
 
 
@@ -80,7 +82,9 @@ def demo_photos() -> tuple[list[Photo], list[str]]:
                 absent.append(f"{path}: not installed (package {package['name']})")
     if not photos:
         names = " ".join(demo_packages())
-        raise DftError("the demo photographs are not installed", f"sudo apt-get install {names}, or give --photos DIR")
+        raise DftError(
+            "the demo photographs are not installed", f"sudo apt-get install {names}, or give --photos DIR"
+        )
     return photos, absent
 
 
@@ -90,7 +94,9 @@ def folder_photos(folder: Path) -> list[Photo]:
         raise DftError(f"{folder} is not a folder of photographs")
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     if len(paths) < 5:
-        raise DftError(f"{folder} holds {len(paths)} photographs", "at least 5 are needed for train, val and test")
+        raise DftError(
+            f"{folder} holds {len(paths)} photographs", "at least 5 are needed for train, val and test"
+        )
     splits = ("train", "train", "train", "val", "test")
     photos = []
     for i, path in enumerate(paths):
@@ -127,7 +133,9 @@ def crops(photo: Photo, wanted: int, overlap: float = 0.3) -> list[Crop]:
     height, width = source.shape[:2]
     smallest = max(SHRINK[0], CROP_PX / min(height, width))
     if smallest > SHRINK[1]:
-        raise DftError(f"{photo.path} is too small ({width}x{height}): {CROP_PX} px must remain after shrinking")
+        raise DftError(
+            f"{photo.path} is too small ({width}x{height}): {CROP_PX} px must remain after shrinking"
+        )
     rng = np.random.default_rng(seed_of("crops", photo.id))
     image = Image.fromarray(source)
     found: list[Crop] = []

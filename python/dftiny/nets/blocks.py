@@ -26,7 +26,9 @@ class HighPass(nn.Module):
     that fuses into the convolution: ReLU6(r + 3) = clamp(r, -3, 3) + 3. Nothing here is trained.
     """
 
-    def __init__(self, kernels: tuple[tuple[tuple[int, ...], ...], ...] = (KERNEL_SQUARE, KERNEL_CROSS)) -> None:
+    def __init__(
+        self, kernels: tuple[tuple[tuple[int, ...], ...], ...] = (KERNEL_SQUARE, KERNEL_CROSS)
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3 * len(kernels), 3, padding=1, groups=3)
         bank = torch.tensor(kernels, dtype=torch.float32) * RESIDUAL_SCALE

@@ -70,7 +70,9 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
     state, metadata = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
     name = preset or metadata.get("preset")
     if name is None:
-        raise DftError(f"{path} does not say which net it is", f"give --net NAME, one of: {', '.join(names())}")
+        raise DftError(
+            f"{path} does not say which net it is", f"give --net NAME, one of: {', '.join(names())}"
+        )
     try:
         size = int(metadata["tile"]) if tile is None and "tile" in metadata else tile
         threshold = float(metadata.get("threshold", 0.0))
@@ -99,7 +101,9 @@ def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> No
     if misfit is not None:
         raise DftError(f"{path} does not fit the net {name}: {misfit}", "name its net with --net")
     net.load_state_dict(state)
-    bad = [k for k, v in net.state_dict().items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    bad = [
+        k for k, v in net.state_dict().items() if v.is_floating_point() and not bool(torch.isfinite(v).all())
+    ]
     if bad:
         raise DftError(f"{path} holds values that are not numbers (in {bad[0]})", "train again")
 
@@ -146,7 +150,9 @@ def _state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
-        raise DftError(f"{path} is not a PyTorch state dict: {str(e).splitlines()[0][:120]}", "save net.state_dict()") from e
+        raise DftError(
+            f"{path} is not a PyTorch state dict: {str(e).splitlines()[0][:120]}", "save net.state_dict()"
+        ) from e
     value = value.get("state_dict", value) if isinstance(value, dict) else value
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):
         # micromind saves one state dict a module of its trainer.

@@ -32,7 +32,15 @@ class PhiNetTile(nn.Module):
     """
 
     def __init__(
-        self, *, alpha: float, beta: float, t_zero: float, num_layers: int, patch: int, down: tuple[int, ...], head: int
+        self,
+        *,
+        alpha: float,
+        beta: float,
+        t_zero: float,
+        num_layers: int,
+        patch: int,
+        down: tuple[int, ...],
+        head: int,
     ) -> None:
         super().__init__()
         width = 24.0

@@ -52,7 +52,9 @@ def _place(folder: Path, rows: list[ImageRow], tile: int) -> Place:
     reals = [r for r in rows if r.label == "real"]
     fakes = [r for r in rows if r.label == "fake"]
     if len(reals) != 1 or not fakes:
-        raise DftError(f"training image {rows[0].id} has no real or no fake counterpart", "build the data again")
+        raise DftError(
+            f"training image {rows[0].id} has no real or no fake counterpart", "build the data again"
+        )
     images = [read_image(folder, r) for r in reals + fakes]
     if any(i.shape != images[0].shape for i in images) or min(images[0].shape[:2]) < tile:
         raise DftError(f"training image {rows[0].id} and its fakes differ in size or are below {tile} px")
@@ -67,7 +69,9 @@ def batch(pool: Pool, recipe: Recipe, seed: int, step: int) -> tuple[NDArray[np.
     return np.stack(tiles), labels
 
 
-def _pair(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _pair(
+    pool: Pool, recipe: Recipe, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     places = pool.photographs[rng.integers(len(pool.photographs))]
     place = places[rng.integers(len(places))]
     y, x = (int(rng.integers((n - recipe.tile) // GRID_PX + 1)) * GRID_PX for n in place.real.shape[:2])

@@ -72,7 +72,9 @@ class _Run:
         torch.manual_seed(seed)
         self.net = create(recipe.net, recipe.tile).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         trained = [p for p in self.net.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, recipe.peak_rate, weight_decay=recipe.weight_decay, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            trained, recipe.peak_rate, weight_decay=recipe.weight_decay, fused=True
+        )
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, recipe.peak_rate, total_steps=recipe.steps, pct_start=recipe.warmup
         )
@@ -118,12 +120,21 @@ class _Run:
             self.schedule.load_state_dict(state["schedule"])
             self.history, self.step = list(state["history"]), int(state["step"])
         except (UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, TypeError, OSError) as e:
-            raise DftError(f"{path} cannot be resumed: {str(e).splitlines()[0][:120]}", "start again with --no-resume") from e
+            raise DftError(
+                f"{path} cannot be resumed: {str(e).splitlines()[0][:120]}", "start again with --no-resume"
+            ) from e
         return True
 
 
 def train(
-    recipe: str, data: Path, out: Path, *, seed: int = 0, resume: bool = True, threads: int = 1, steps: int | None = None
+    recipe: str,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    resume: bool = True,
+    threads: int = 1,
+    steps: int | None = None,
 ) -> TrainSummary:
     """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`.
 
@@ -169,7 +180,9 @@ def _claim(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise DftError(f"{out} exists and is not a folder", "choose another --out")
     if out.is_dir() and any(out.iterdir()) and not ((out / MANIFEST).is_file() or (out / LAST).is_file()):
-        raise DftError(f"{out} exists and was not made by dftiny train", "choose another --out or remove it yourself")
+        raise DftError(
+            f"{out} exists and was not made by dftiny train", "choose another --out or remove it yourself"
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
@@ -180,7 +193,13 @@ def _loop(run: _Run, pool: Pool, out: Path) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     recipe = run.recipe
-    columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("train"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
     losses: list[float] = []
     accuracies: list[float] = []
     # One thread prepares the next batch; each batch depends on its step alone, so the order cannot matter.
@@ -192,11 +211,17 @@ def _loop(run: _Run, pool: Pool, out: Path) -> None:
             following = ahead.submit(batch, pool, recipe, run.seed, run.step + 1)
             loss, accuracy = run.advance(tiles, labels)
             if not np.isfinite(loss):
-                raise CheckFailed(f"the loss is no longer a number at step {run.step}", "lower peak_rate in the recipe")
+                raise CheckFailed(
+                    f"the loss is no longer a number at step {run.step}", "lower peak_rate in the recipe"
+                )
             losses.append(loss)
             accuracies.append(accuracy)
             if run.step % recipe.checkpoint_every == 0 or run.step == recipe.steps:
-                entry = {"step": run.step, "loss": float(np.mean(losses)), "accuracy": float(np.mean(accuracies))}
+                entry = {
+                    "step": run.step,
+                    "loss": float(np.mean(losses)),
+                    "accuracy": float(np.mean(accuracies)),
+                }
                 run.history.append(entry)
                 losses, accuracies = [], []
                 run.save(out / LAST)

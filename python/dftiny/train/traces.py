@@ -29,7 +29,9 @@ def _apply(tile: NDArray[np.float32], kernels: NDArray[np.float32]) -> NDArray[n
     return out.reshape(tile.shape)
 
 
-def periodic_pair(tile: NDArray[np.uint8], rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def periodic_pair(
+    tile: NDArray[np.uint8], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(real, fake) of one uint8 tile [H, W, 3]: the same random filter without and with its periodic part.
 
     Kernels sum to zero, so flat areas stay as they are. In half of the cases the shared filter is left out.
@@ -61,7 +63,9 @@ def processed(tile: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     elif kind == 1:
         image = Image.blend(image, image.filter(ImageFilter.MedianFilter(3)), float(rng.uniform(0.5, 1.0)))
     else:
-        image = image.filter(ImageFilter.UnsharpMask(float(rng.uniform(0.5, 2.0)), int(rng.integers(30, 120)), 0))
+        image = image.filter(
+            ImageFilter.UnsharpMask(float(rng.uniform(0.5, 2.0)), int(rng.integers(30, 120)), 0)
+        )
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -35,7 +35,9 @@ from dftiny.data.generators import (
 def _textured(seed: int, height: int = 900, width: int = 1000) -> np.ndarray:
     """A synthetic photograph: smooth shapes and some grain."""
     rng = np.random.default_rng(seed)
-    coarse = Image.fromarray(rng.integers(0, 256, (30, 33, 3), dtype=np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 256, (30, 33, 3), dtype=np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
     grain = rng.normal(0, 12, (height, width, 1))
     return np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)
 
@@ -72,7 +74,12 @@ def test_two_builds_are_identical_whatever_the_number_of_jobs(
 @pytest.mark.slow
 def test_bad_photographs_are_named_counted_and_skipped(built: tuple[Path, tuple[str, ...]]) -> None:
     folder, skipped = built
-    assert [line.split(":")[0] for line in skipped] == ["0005-5-smooth", "0006-6-small", "0007-7-cut", "0008-8-text"]
+    assert [line.split(":")[0] for line in skipped] == [
+        "0005-5-smooth",
+        "0006-6-small",
+        "0007-7-cut",
+        "0008-8-text",
+    ]
     assert read_manifest(folder).metrics["skipped"] == 4
     assert "0005-5-smooth: no crop with enough texture" in (folder / "card.md").read_text()
 
@@ -85,7 +92,14 @@ def test_index_keeps_the_rules(built: tuple[Path, tuple[str, ...]]) -> None:
     assert all(splits[r.source] == r.split for r in index.images)
     assert set(splits.values()) == {"train", "val", "test"}
     assert {r.kind for r in index.images if r.split != "test"} == {"real", *SEEN}
-    assert {r.kind for r in index.select(split="test", sharing="pre")} >= {"real", *GENERATORS, "blur", "denoise", "resized", "offgrid"}
+    assert {r.kind for r in index.select(split="test", sharing="pre")} >= {
+        "real",
+        *GENERATORS,
+        "blur",
+        "denoise",
+        "resized",
+        "offgrid",
+    }
     assert {r.kind for r in index.images if r.kind in GENERATORS and not r.seen} == set(HELD_OUT)
     assert {r.sharing for r in index.images if r.split != "test"} == {"pre"}
     for profile in PROFILES:
@@ -160,7 +174,10 @@ def test_floor_amplifies_a_near_copy_but_at_most_threefold() -> None:
     flat = np.full((64, 64, 3), 120, np.uint8)
     faker = load_faker("tconv")
     untouched = np.abs(load_faker("tconv", "weak").fake(flat, "a").astype(int) - 120).max()
-    assert np.abs(faker.fake(flat, "a").astype(int) - 120).max() <= 2 * FLOOR_MAX_GAIN * max(untouched, 1) + FLOOR_MAX_GAIN
+    assert (
+        np.abs(faker.fake(flat, "a").astype(int) - 120).max()
+        <= 2 * FLOOR_MAX_GAIN * max(untouched, 1) + FLOOR_MAX_GAIN
+    )
 
 
 def test_traces_are_periodic_in_four_pixels() -> None:

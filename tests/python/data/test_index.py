@@ -88,7 +88,11 @@ def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path, pixels: np.
 def test_index_round_trip_and_selection(tmp_path: Path, pixels: np.ndarray) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(pixels).save(tmp_path / "images/a.png")
-    rows = (_row(), _row(id="a.0.tconv", label="fake", kind="tconv"), _row(id="b", split="train", sharing="telegram-like"))
+    rows = (
+        _row(),
+        _row(id="a.0.tconv", label="fake", kind="tconv"),
+        _row(id="b", split="train", sharing="telegram-like"),
+    )
     save_index(tmp_path, DataIndex("demo", 128, rows))
     index = load_index(tmp_path)
     assert index == DataIndex("demo", 128, rows)

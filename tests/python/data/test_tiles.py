@@ -32,7 +32,9 @@ def test_tile_sizes_off_the_grid_are_refused(tile: int) -> None:
         tiles(np.zeros((256, 256, 3), np.uint8), tile)
 
 
-@pytest.mark.parametrize("image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))])
+@pytest.mark.parametrize(
+    "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))]
+)
 def test_other_arrays_are_refused(image: np.ndarray) -> None:
     with pytest.raises(DftError, match="uint8"):
         tiles(image, 8)

@@ -52,7 +52,9 @@ def test_interval_resamples_photographs_and_not_images() -> None:
     base_scores = rng.normal(size=12) + base_labels
     groups = np.repeat(np.arange(6), 2)
     one = auc_interval(base_labels, base_scores, groups, bootstrap=400)
-    many = auc_interval(np.tile(base_labels, 20), np.tile(base_scores, 20), np.tile(groups, 20), bootstrap=400)
+    many = auc_interval(
+        np.tile(base_labels, 20), np.tile(base_scores, 20), np.tile(groups, 20), bootstrap=400
+    )
     assert one is not None
     assert many is not None
     assert many == pytest.approx(one)
@@ -72,10 +74,16 @@ def test_no_threshold_beats_the_calibrated_one(pairs: list[tuple[int, int]]) -> 
         with pytest.raises(DftError, match="both classes"):
             calibrate_threshold(labels, scores)
         return
+
     def balanced(threshold: float) -> float:
         said = scores > threshold
         return float((said[labels == 1].mean() + (~said[labels == 0]).mean()) / 2)
-    best = max(balanced(t) for t in np.arange(scores.min() + 0.5, scores.max() + 0.1, 0.5)) if np.ptp(scores) else 0.5
+
+    best = (
+        max(balanced(t) for t in np.arange(scores.min() + 0.5, scores.max() + 0.1, 0.5))
+        if np.ptp(scores)
+        else 0.5
+    )
     assert balanced(calibrate_threshold(labels, scores)) >= best - 1e-12
 
 

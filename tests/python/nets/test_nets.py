@@ -62,7 +62,12 @@ def test_flat_image_gives_exactly_the_shift_inside() -> None:
 def test_front_end_is_a_clamped_residual() -> None:
     x = torch.randint(0, 256, (1, 3, 16, 16)).float()
     bank = torch.tensor((KERNEL_SQUARE, KERNEL_CROSS), dtype=torch.float32)
-    expected = functional.conv2d(x.double(), bank.double().repeat(3, 1, 1)[:, None] / 1024, padding=1, groups=3).clamp(-3, 3) + 3
+    expected = (
+        functional.conv2d(
+            x.double(), bank.double().repeat(3, 1, 1)[:, None] / 1024, padding=1, groups=3
+        ).clamp(-3, 3)
+        + 3
+    )
     assert torch.allclose(HighPass()(x).double(), expected, atol=1e-5)
     assert not any(p.requires_grad for p in HighPass().parameters())
 
@@ -100,10 +105,17 @@ def test_checkpoint_round_trip_is_exact_and_byte_identical(tmp_path: Path) -> No
     torch.manual_seed(3)
     net = create("phinet_demo")
     for name in ("a", "b"):
-        save_checkpoint(tmp_path / f"{name}.safetensors", net, preset="phinet_demo", tile=128, threshold=0.1 + 0.2)
+        save_checkpoint(
+            tmp_path / f"{name}.safetensors", net, preset="phinet_demo", tile=128, threshold=0.1 + 0.2
+        )
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     loaded = load_checkpoint(tmp_path / "a.safetensors")
-    assert (loaded.preset, loaded.tile, loaded.threshold, loaded.classes) == ("phinet_demo", 128, 0.1 + 0.2, ("fake", "real"))
+    assert (loaded.preset, loaded.tile, loaded.threshold, loaded.classes) == (
+        "phinet_demo",
+        128,
+        0.1 + 0.2,
+        ("fake", "real"),
+    )
     x = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
     assert np.array_equal(predict(loaded.net, x), predict(net, x))
 
@@ -126,7 +138,14 @@ def test_damaged_checkpoints_are_one_sentence(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "nan.safetensors", net, preset="phinet_demo", tile=128)
     whole = (tmp_path / "nan.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
-    for name in ("text.safetensors", "text.pt", "other.pt", "nan.safetensors", "cut.safetensors", "absent.safetensors"):
+    for name in (
+        "text.safetensors",
+        "text.pt",
+        "other.pt",
+        "nan.safetensors",
+        "cut.safetensors",
+        "absent.safetensors",
+    ):
         with pytest.raises(DftError, match=name) as caught:
             load_checkpoint(tmp_path / name, preset="phinet_demo")
         assert "\n" not in str(caught.value)

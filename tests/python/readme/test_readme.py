@@ -29,7 +29,13 @@ def commands(language: str) -> list[str]:
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        shlex.split(command), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=600
+        shlex.split(command),
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
 
 

@@ -54,7 +54,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (folder / f"images/{name}.png").write_bytes(content)
                 label = "real" if kind == "real" else "fake"
                 digest = hashlib.sha256(content).hexdigest()
-                rows.append(ImageRow(name, split, f"{split}{n}", label, kind, True, "pre", f"images/{name}.png", digest))
+                rows.append(
+                    ImageRow(
+                        name, split, f"{split}{n}", label, kind, True, "pre", f"images/{name}.png", digest
+                    )
+                )
     save_index(folder, DataIndex("noise", 128, tuple(rows)))
     write_manifest(folder, "data", files=["index.json"])
     return folder
@@ -142,7 +146,9 @@ def test_another_seed_or_no_resume_starts_anew(data: Path, recipe_file: str, tmp
     assert first.checkpoint.read_bytes() == one
 
 
-def test_a_foreign_folder_is_left_alone_and_damage_is_one_sentence(data: Path, recipe_file: str, tmp_path: Path) -> None:
+def test_a_foreign_folder_is_left_alone_and_damage_is_one_sentence(
+    data: Path, recipe_file: str, tmp_path: Path
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("years of work")
     with pytest.raises(DftError, match="not made by dftiny"):
