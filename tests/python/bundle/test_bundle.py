@@ -118,3 +118,26 @@ def test_labels_follow_the_number_of_outputs() -> None:
     assert bundles.labels_for("m", 3, None, 0.0).classes == ("class 0", "class 1", "class 2")
     with pytest.raises(DftError, match="5 outputs"):
         bundles.labels_for("m", 5, ("a", "b"), 0.0)
+
+
+def test_an_int8_model_goes_in_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "my net.tflite"
+    path.write_bytes(model())
+    bundles.export(path, out=tmp_path / "b", threshold=0.5, quiet=True)
+    b = bundles.load_bundle(tmp_path / "b")
+    assert (b.folder / bundles.MODEL).read_bytes() == path.read_bytes()
+    assert (b.name, b.threshold) == ("my_net_16.own", 0.5)
+    gates = {g["name"]: g["status"] for g in json.loads((b.folder / bundles.GATES).read_text())["gates"]}
+    assert gates["float-int8"] == "absent"
+    assert gates["int8-tflm"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "options", [{"calibration": Path("x.npz")}, {"mean": "0,0,0"}, {"net": "phinet_demo"}, {"tile": 16}]
+)
+def test_an_int8_model_takes_no_conversion_options(tmp_path: Path, options: dict) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(model())
+    with pytest.raises(DftError, match="leave"):
+        bundles.export(path, out=tmp_path / "b", quiet=True, **options)
+    assert not (tmp_path / "b").exists()

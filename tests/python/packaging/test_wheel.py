@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -89,9 +90,25 @@ def test_the_tree_is_the_wheels_own(unpacked: Path) -> None:
     assert Path(done.stdout.strip()) == unpacked / "dftiny" / "_tree"
 
 
-@pytest.mark.parametrize("command", [["train"], ["data"], ["evaluate"], ["export"]])
+@pytest.mark.parametrize("command", [["train"], ["data"], ["evaluate"]])
 def test_what_needs_an_extra_says_which(unpacked: Path, tmp_path: Path, command: list[str]) -> None:
     done = dftiny(unpacked, tmp_path, *command)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "dftiny[" in done.stderr or "dftiny-runs" in done.stderr
+
+
+def test_a_plain_install_goes_from_export_to_bench(unpacked: Path, tmp_path: Path) -> None:
+    for command in (
+        ["export"],
+        ["budget"],
+        ["build", "--board", "host"],
+        ["bench", "--board", "host"],
+        ["report"],
+    ):
+        done = dftiny(unpacked, tmp_path, *command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    gates = json.loads((tmp_path / "dftiny-runs" / "bundle" / "gates.json").read_text())
+    assert set(gates["absent"]) == {"float-int8", "int8-reference", "int8-tflm"}
+    bench = json.loads((tmp_path / "dftiny-runs" / "bench" / "bench.json").read_text())
+    assert bench["oracle"]["identical"] == bench["oracle"]["tiles"] > 0
