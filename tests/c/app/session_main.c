@@ -9,7 +9,7 @@
 #include "dft/memory.h"
 
 #define OPS 3u
-#define LINE_MAX_BYTES 8192
+#define LINE_MAX_BYTES (2u * DFT_MAX_PAYLOAD + 16u) /* the longest payload in hex behind its type */
 
 const dft_region dft_regions[] = {{NULL, NULL, 0}};
 const uint32_t dft_regions_n = 0;
@@ -85,6 +85,9 @@ static void answer(dft_session *session, const char *line) {
     static dft_reply reply;
     unsigned type = 0;
     int at = 0;
+    if (strchr(line, '\n') == NULL) {
+        exit(2); /* cut: its rest would be taken for another request */
+    }
     if (sscanf(line, "%u %n", &type, &at) != 1) {
         exit(2);
     }
@@ -116,7 +119,7 @@ int main(int argc, char **argv) {
     trouble = argv[3];
     arena = malloc(in_bytes > out_bytes ? in_bytes : out_bytes);
     printf("%d\n", dft_session_open(session, &board, &engine));
-    while (fgets(line, sizeof line, stdin) != NULL) {
+    while (fgets(line, (int)sizeof line, stdin) != NULL) {
         answer(session, line);
     }
     free(arena);

@@ -238,6 +238,14 @@ def test_requests_of_wrong_length_or_type(start: Callable[..., Session]) -> None
     assert (reply.name, reply["of_type"], reply["status"]) == ("error_reply", 0x44, UNKNOWN)
 
 
+def test_the_longest_request_is_taken_whole(start: Callable[..., Session]) -> None:
+    data = bytes(i % 251 for i in range(max_payload() - 8))
+    session = start(inputs=len(data))
+    assert session.piece(1, 0, data) == (OK, len(data))
+    assert session.run(1, 1, data)["status"] == OK
+    assert session.ask("stats")["runs"] == 1
+
+
 def test_random_requests_are_always_answered(start: Callable[..., Session]) -> None:
     session = start()
     rng = random.Random(3)
