@@ -2,8 +2,10 @@
 
 Micro-factorised convolutions (depthwise as k x 1 and 1 x k, pointwise in groups with a shuffle between) and
 Dynamic Shift-Max. Where the paper's own form does not convert, another one of equal value stands: shuffles
-are one int32 index_select, ReLU6 comes before the shuffle (so that it fuses into the convolution), and every
-coefficient of the Shift-Max is a 1 x 1 convolution of the pooled map with the +3 of its h-sigmoid in the bias.
+are one int32 index_select right behind a convolution, ReLU6 comes before the shuffle (so that it fuses), every
+coefficient of the Shift-Max is a 1 x 1 convolution of the pooled map with the +3 of its h-sigmoid in the bias,
+and a sum of two maps is a difference. (onnx2tf 1.29 transposes every sum of two maps to and fro, and where a map
+is as wide as the next convolution has groups it takes that one for depthwise and fails: at 64, 128 and 256 px.)
 Weights of the paper's authors go in by name: `from_authors`.
 """
 
@@ -71,48 +73,60 @@ class Permute(nn.Module):
 
     def __init__(self, order: Tensor) -> None:
         super().__init__()
+        self.idle = torch.equal(order, torch.arange(len(order)))
         self.register_buffer("order", order.to(torch.int32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.index_select(1, self.order)
+        return x if self.idle else x.index_select(1, self.order)
 
 
 class Coefficient(nn.Module):
-    """One dynamic coefficient a channel: [n, squeezed, 1, 1] to [n, channels, 1, 1] in start - 2 .. start + 2."""
+    """One dynamic coefficient a channel: [n, squeezed, 1, 1] to [n, channels, 1, 1] in start - 2 .. start + 2.
 
-    def __init__(self, squeezed: int, channels: int, start: float) -> None:
+    With `sign` -1 the negative of it.
+    """
+
+    def __init__(self, squeezed: int, channels: int, start: float, sign: float) -> None:
         super().__init__()
         self.conv = nn.Conv2d(squeezed, channels, 1)
-        self.start = start
+        self.factor = sign * COEFFICIENT_RANGE / 6.0
+        self.offset = sign * (start - COEFFICIENT_RANGE / 2.0)
         assert self.conv.bias is not None
         # ReLU6(x + 3) is six times the h-sigmoid of x.
         nn.init.constant_(self.conv.bias, CLAMP)
 
     def forward(self, squeezed: Tensor) -> Tensor:
-        gate = functional.relu6(self.conv(squeezed))
-        return gate * (COEFFICIENT_RANGE / 6.0) + (self.start - COEFFICIENT_RANGE / 2.0)
+        return functional.relu6(self.conv(squeezed)) * self.factor + self.offset
 
 
 class ShiftMax(nn.Module):
-    """Dynamic Shift-Max: max over k fusions of a[k] * x + b[k] * shift(x), coefficients from the mean of x.
+    """Dynamic Shift-Max: max over k fusions of a[k] * x + b[k] * shift(x), coefficients from the mean of x; then
+    a shuffle to the channel order `order`.
 
-    float [n, c, H, W] to the same. With one fusion it is linear in x. `starts` are the coefficients' values
-    when the net knows nothing: (a1, b1) or (a1, b1, a2, b2).
+    float [n, c, H, W] to the same. With one fusion it is linear in x. `starts` are the coefficients' values when
+    the net knows nothing: (a1, b1) or (a1, b1, a2, b2). Shuffling x and shift(x) beforehand is the same as
+    shuffling the result, with the coefficients in the result's order: that is how they are stored.
     """
 
-    def __init__(self, channels: int, groups: int, reduction: int, starts: tuple[float, ...]) -> None:
+    def __init__(
+        self, channels: int, groups: int, reduction: int, starts: tuple[float, ...], order: Tensor
+    ) -> None:
         super().__init__()
         squeezed = divisible(channels // reduction, 4)
         self.squeeze = nn.Conv2d(channels, squeezed, 1)
-        self.coefficients = nn.ModuleList(Coefficient(squeezed, channels, start) for start in starts)
-        self.shift = Permute(shifted(channels, groups))
+        # a and b take turns, and b comes out negated.
+        self.coefficients = nn.ModuleList(
+            Coefficient(squeezed, channels, start, -1.0 if i % 2 else 1.0) for i, start in enumerate(starts)
+        )
+        self.straight = Permute(order)
+        self.shift = Permute(shifted(channels, groups)[order])
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
         c = [coefficient(squeezed) for coefficient in self.coefficients]
-        other = self.shift(x)
-        fused = x * c[0] + other * c[1]
-        return fused if len(c) == 2 else torch.maximum(fused, x * c[2] + other * c[3])
+        one, other = self.straight(x), self.shift(x)
+        fused: Tensor = one * c[0] - other * c[1]
+        return fused if len(c) == 2 else torch.maximum(fused, one * c[2] - other * c[3])
 
     def products(self, x: Tensor) -> int:
         """Products of a coefficient and a value for one tile of the map x [n, c, H, W]."""
@@ -128,9 +142,15 @@ def factorised(inputs: int, expand: tuple[int, int], kernel: int, stride: int) -
     )
 
 
-def _shift_max(channels: int, groups: int, reduction: int, act: int) -> ShiftMax:
+def _shift_max(channels: int, groups: int, reduction: int, act: int, order: Tensor) -> ShiftMax:
     starts = (1.0, 0.0, 1.0, 0.0) if act == 2 else (1.0, 0.0)
-    return ShiftMax(channels, groups, reduction, starts)
+    return ShiftMax(channels, groups, reduction, starts, order)
+
+
+def _mixed(outputs: int, groups: int, reduction: int) -> ShiftMax:
+    """The linear Shift-Max at the end of a block, and the block's last two shuffles."""
+    order = shuffled(shuffled(torch.arange(outputs), groups), outputs // 2)
+    return _shift_max(outputs, groups, reduction, 1, order)
 
 
 class MicroBlockA(nn.Module):
@@ -138,22 +158,20 @@ class MicroBlockA(nn.Module):
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
-        wide, outputs = inputs * row.expand[0] * row.expand[1], row.outputs
-        reduction = REDUCTION * row.reduction
+        wide, reduction = inputs * row.expand[0] * row.expand[1], REDUCTION * row.reduction
         order = shuffled(torch.arange(wide), row.groups[1])
+        self.spatial = factorised(inputs, row.expand, row.kernel, row.stride)
         if row.acts[1]:
             order = shuffled(order, wide // 2)
-        self.spatial = factorised(inputs, row.expand, row.kernel, row.stride)
-        self.act = _shift_max(wide, row.groups[1], reduction, row.acts[1]) if row.acts[1] else nn.ReLU6()
-        self.shuffle = Permute(order)
-        self.project = conv_bn(wide, outputs, groups=row.project[0])
-        self.mix = _shift_max(outputs, row.project[1], reduction // 2, 1)
-        self.shuffle_out = Permute(shuffled(shuffled(torch.arange(outputs), row.project[1]), outputs // 2))
+            self.act: nn.Module = _shift_max(wide, row.groups[1], reduction, row.acts[1], order)
+        else:
+            self.act = nn.Sequential(nn.ReLU6(), Permute(order))
+        self.project = conv_bn(wide, row.outputs, groups=row.project[0])
+        self.mix = _mixed(row.outputs, row.project[1], reduction // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.shuffle(self.act(self.spatial(x)))
-        projected: Tensor = self.shuffle_out(self.mix(self.project(y)))
-        return projected
+        mixed: Tensor = self.mix(self.project(self.act(self.spatial(x))))
+        return mixed
 
 
 class MicroBlockB(nn.Module):
@@ -161,33 +179,31 @@ class MicroBlockB(nn.Module):
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
-        wide, outputs = inputs * row.expand[0] * row.expand[1], row.outputs
-        reduction = REDUCTION * row.reduction
+        wide, reduction = inputs * row.expand[0] * row.expand[1], REDUCTION * row.reduction
+        channels, groups = torch.arange(wide), row.groups[1]
         self.widen = conv_bn(inputs, wide, groups=row.groups[0])
-        self.act_wide = _shift_max(wide, row.groups[1], reduction, row.acts[0])
-        self.shuffle_wide = Permute(shuffled(torch.arange(wide), row.groups[1]))
+        self.act_wide = _shift_max(wide, groups, reduction, row.acts[0], shuffled(channels, groups))
         self.spatial = factorised(wide, (1, 1), row.kernel, row.stride)
         # Here the shift goes by the other factor: as many groups as there were channels in a group.
-        self.act = _shift_max(wide, wide // row.groups[1], reduction, row.acts[1])
-        self.shuffle = Permute(shuffled(torch.arange(wide), wide // 4))
-        self.project = conv_bn(wide, outputs, groups=row.project[0])
-        self.mix = _shift_max(outputs, row.project[1], reduction // 2 if outputs < wide else reduction, 1)
-        self.shuffle_out = Permute(shuffled(shuffled(torch.arange(outputs), row.project[1]), outputs // 2))
+        order = shuffled(channels, wide // 4)
+        self.act = _shift_max(wide, wide // groups, reduction, row.acts[1], order)
+        self.project = conv_bn(wide, row.outputs, groups=row.project[0])
+        self.mix = _mixed(row.outputs, row.project[1], reduction // 2 if row.outputs < wide else reduction)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.shuffle_wide(self.act_wide(self.widen(x)))
-        y = self.shuffle(self.act(self.spatial(y)))
-        projected: Tensor = self.shuffle_out(self.mix(self.project(y)))
-        return projected
+        y = self.act(self.spatial(self.act_wide(self.widen(x))))
+        mixed: Tensor = self.mix(self.project(y))
+        return mixed
 
 
 class MicroBlockLast(nn.Module):
-    """The last block: a grouped convolution that expands, and a linear Shift-Max."""
+    """The last block: a grouped convolution that expands, and a linear Shift-Max without a shuffle."""
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
         self.widen = conv_bn(inputs, row.outputs, groups=row.groups[0])
-        self.mix = _shift_max(row.outputs, row.groups[1], REDUCTION * row.reduction, 1)
+        reduction, order = REDUCTION * row.reduction, torch.arange(row.outputs)
+        self.mix = _shift_max(row.outputs, row.groups[1], reduction, 1, order)
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.mix(self.widen(x))
@@ -271,7 +287,7 @@ _BLOCK_KEY = re.compile(r"(?:.*\.)?features\.(\d+)\.layers\.(\d+)\.(conv|fc)\.(\
 def from_authors(state: dict[str, Tensor], blocks: nn.Sequential) -> dict[str, Tensor]:
     """Rename the tensors of the authors' MicroNet (any prefix) and of a head of two linear layers beside it.
 
-    Their one layer of all coefficients becomes one convolution each. Tensors it does not know keep their names,
+    Their one layer of all coefficients becomes one convolution each, shuffled like the map behind it. Tensors it does not know keep their names,
     so that loading names them; a dict without the authors' names is left alone.
     """
     names = {key: name for key in state if (name := _authors_name(key, blocks)) is not None}
@@ -289,7 +305,9 @@ def from_authors(state: dict[str, Tensor], blocks: nn.Sequential) -> dict[str, T
             mix, _, last = name.rpartition(".coefficients.")
             shift_max = blocks.get_submodule(mix.removeprefix("blocks."))
             assert isinstance(shift_max, ShiftMax)  # _authors_name looked
-            for i, part in enumerate(filters.chunk(len(shift_max.coefficients))):
+            order = shift_max.straight.order
+            for i, theirs in enumerate(filters.chunk(len(shift_max.coefficients))):
+                part = theirs[order] if len(theirs) == len(order) else theirs
                 renamed[f"{mix}.coefficients.{i}.conv.{last}"] = part + CLAMP if last == "bias" else part
         else:
             renamed[name] = filters if ".squeeze." in name else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from dftiny.nets.micronet import MicroNet
 from dftiny.nets.phinet_thesis import PhiNetThesis
 from dftiny.plan import RegionSpec, plan
 
-TILE = 96
+TILE = 64
 
 
 class Both(nn.Module):
@@ -40,12 +41,18 @@ class Both(nn.Module):
         return logits
 
 
+def lit(n: int, seed: int) -> np.ndarray:
+    """Pictures from dark and flat to bright and full of contrast: random nets hardly tell others apart."""
+    gain = np.linspace(0.05, 1.0, n).reshape(n, 1, 1, 1)
+    return (photo_like(n, TILE, seed=seed) * gain).astype(np.uint8)
+
+
 def trained_on(pixels: Tensor) -> Both:
     """Random weights, statistics of `pixels`, and logits that spread: so that a wrong bit anywhere can be seen."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(5)
         net = Both()
-        for _ in range(30):
+        for _ in range(10):
             net(pixels)
         net.eval()
         for part in (net.micronet, net.phinet):
@@ -57,17 +64,20 @@ def trained_on(pixels: Tensor) -> Both:
 
 @pytest.mark.slow
 def test_three_int8_answers_are_one(tmp_path: Path) -> None:
-    calibration = photo_like(16, TILE, seed=1)
+    calibration = lit(16, seed=1)
     net = trained_on(torch.from_numpy(calibration.transpose(0, 3, 1, 2).astype(np.float32)))
     path = tmp_path / "model.onnx"
     onnx.from_checkpoint(Checkpoint(net, "both", TILE, 0.0, ("fake", "real"), ""), path)
-    tiles = np.concatenate([calibration[:6], photo_like(6, TILE, seed=2)])
+    tiles = np.concatenate([calibration[::3], lit(6, seed=2)])
     converted = tflite.convert(path, calibration, tiles)  # refuses an int8 input that is not pixel - 128
     graph = graphs.load(converted.model, name="both")
-    assert {"GATHER", "MAXIMUM", "LOGISTIC", "HARD_SWISH", "CONCATENATION"} <= {op.kind for op in graph.ops}
+    kinds = Counter(op.kind for op in graph.ops)
+    assert kinds["GATHER"] == 30 and kinds["MAXIMUM"] == 8
+    assert kinds["TRANSPOSE"] <= 3  # none of MicroNet's shuffles is transposed to and fro
+    assert {"LOGISTIC", "HARD_SWISH", "CONCATENATION"} <= kinds.keys()
     x = int8.from_pixels(tiles)
     outputs = int8.run(graph, x)
-    assert len(set(outputs.ravel().tolist())) > 6
+    assert len(set(outputs.ravel().tolist())) > 3
     assert np.array_equal(outputs, converted.reference)
     if tflm.available():
         assert np.array_equal(outputs, tflm.run_tflm(converted.model, x))

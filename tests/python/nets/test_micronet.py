@@ -58,29 +58,34 @@ def test_shift_goes_by_one_group_and_one_channel() -> None:
 
 
 def test_indices_are_int32() -> None:
-    orders = [m.order for m in MicroNet().modules() if isinstance(m, Permute)]
-    assert len(orders) == 31
-    assert {order.dtype for order in orders} == {torch.int32}
+    permutes = [m for m in MicroNet().modules() if isinstance(m, Permute)]
+    assert sum(not m.idle for m in permutes) == 30
+    assert {m.order.dtype for m in permutes} == {torch.int32}
+    x = torch.randn(1, 6, 2, 2)
+    assert Permute(torch.arange(6))(x) is x
 
 
 def test_shift_max_by_its_definition() -> None:
-    """max_k sum_j a[j, k](x) * shift_j(x), a = 4 (h_sigmoid(...) - .5) + start (paper, section 4)."""
+    """max_k sum_j a[j, k](x) * shift_j(x), a = 4 (h_sigmoid(...) - .5) + start (paper, section 4), then a shuffle."""
     torch.manual_seed(0)
-    net = ShiftMax(24, 6, 2, (1.0, 0.0, 1.0, 0.0)).double()
+    starts, order = (1.0, 0.0, 1.0, 0.0), shuffled(torch.arange(24), 4)
+    net = ShiftMax(24, 6, 2, starts, order).double()
     x = torch.randn(2, 24, 3, 3).double()
     squeezed = (net.squeeze(x.mean((2, 3), keepdim=True))).relu()
     other = x[:, shifted(24, 6)]
     a = []
-    for coefficient, start in zip(net.coefficients, (1.0, 0.0, 1.0, 0.0), strict=True):
+    for coefficient, start in zip(net.coefficients, starts, strict=True):
         linear = nn.functional.conv2d(squeezed, coefficient.conv.weight, coefficient.conv.bias - 3.0)
-        a.append(4.0 * (nn.functional.hardsigmoid(linear) - 0.5) + start)
-    want = torch.maximum(a[0] * x + a[1] * other, a[2] * x + a[3] * other)
+        shuffled_a = 4.0 * (nn.functional.hardsigmoid(linear) - 0.5) + start
+        a.append(torch.empty_like(shuffled_a).index_copy(1, order, shuffled_a))
+    want = torch.maximum(a[0] * x + a[1] * other, a[2] * x + a[3] * other)[:, order]
     torch.testing.assert_close(net(x), want, rtol=0, atol=1e-12)
     assert not torch.equal(a[0], a[2])
 
 
-def authors_names(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
-    """The first two blocks and the head of a MicroNet under the authors' names, written out by hand."""
+def authors_names(net: MicroNet, prefix: str = "") -> dict[str, Tensor]:
+    """A MicroNet of two blocks under the authors' names, written out by hand; their coefficients are not shuffled."""
+    state = net.state_dict()
     spatial = {f"spatial.{i}.{j}": f"layers.0.conv.{2 * i + j}" for i in range(2) for j in range(2)}
     pairs = {"stem": "features.0.stem.0.conv.0", "stem_norm": "features.0.stem.0.conv.1"}
     pairs |= {"stem_wide.0": "features.0.stem.0.conv.2", "stem_wide.1": "features.0.stem.0.conv.3"}
@@ -89,20 +94,20 @@ def authors_names(state: dict[str, Tensor], prefix: str = "") -> dict[str, Tenso
             spatial | {"project.0": "layers.4.conv.0", "project.1": "layers.4.conv.1"}
         ).items():
             pairs[f"blocks.{block}.{ours}"] = f"features.{block + 1}.{other}"
-    named = {
-        f"{prefix}{pairs[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v
-        for k, v in state.items()
-        if k.rpartition(".")[0] in pairs
-    }
-    for block, layer, act, fusions in ((0, 5, "mix", 2), (1, 1, "act", 4), (1, 5, "mix", 2)):
-        ours, other = f"blocks.{block}.{act}", f"{prefix}features.{block + 1}.layers.{layer}.fc"
-        named[f"{other}.0.weight"] = state[f"{ours}.squeeze.weight"].flatten(1)
-        named[f"{other}.0.bias"] = state[f"{ours}.squeeze.bias"]
-        convs = [f"{ours}.coefficients.{i}.conv" for i in range(fusions)]
-        named[f"{other}.2.weight"] = torch.cat([state[f"{c}.weight"].flatten(1) for c in convs])
-        named[f"{other}.2.bias"] = torch.cat([state[f"{c}.bias"] - 3.0 for c in convs])
-    named |= {f"{prefix}classifier.0.{p}": state[f"head.hidden.{p}"] for p in ("weight", "bias")}
-    return named | {f"{prefix}classifier.2.{p}": state[f"head.logit.{p}"] for p in ("weight", "bias")}
+    pairs |= {"head.hidden": "classifier.0", "head.logit": "classifier.2"}
+    parts = {k: k.rpartition(".") for k in state}
+    named = {f"{prefix}{pairs[p[0]]}.{p[2]}": state[k] for k, p in parts.items() if p[0] in pairs}
+    for block, layer, act in ((0, 5, "mix"), (1, 1, "act"), (1, 5, "mix")):
+        shift_max = net.blocks[block].get_submodule(act)
+        other, order = f"{prefix}features.{block + 1}.layers.{layer}.fc", shift_max.straight.order.long()
+        named[f"{other}.0.weight"] = shift_max.squeeze.weight.flatten(1)
+        named[f"{other}.0.bias"] = shift_max.squeeze.bias
+        weights, biases = [], []
+        for c in shift_max.coefficients:
+            weights.append(torch.empty_like(c.conv.weight).index_copy(0, order, c.conv.weight).flatten(1))
+            biases.append(torch.empty_like(c.conv.bias).index_copy(0, order, c.conv.bias - 3.0))
+        named |= {f"{other}.2.weight": torch.cat(weights), f"{other}.2.bias": torch.cat(biases)}
+    return {k: v.detach() for k, v in named.items()}
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
@@ -112,7 +117,7 @@ def test_authors_names(prefix: str) -> None:
         if tensor.is_floating_point():
             tensor.normal_()
     state = net.state_dict()
-    adopted = from_authors(authors_names(state, prefix), net.blocks)
+    adopted = from_authors(authors_names(net, prefix), net.blocks)
     assert adopted.keys() == state.keys()
     for key, value in state.items():
         torch.testing.assert_close(adopted[key], value)
