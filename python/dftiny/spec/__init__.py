@@ -27,7 +27,8 @@ _PACKAGE_DIR = SPEC_DIR.parent
 def read_toml(path: Path, what: str = "file") -> dict[str, Any]:
     """Read a TOML file; DftError names it when it is missing or malformed."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return value
     except OSError as e:
         raise DftError(f"cannot read {what} {path}: {e.strerror}") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
