@@ -270,9 +270,12 @@ def export(
     layout: str | None = None,
     threshold: float | None = None,
     classes: Sequence[str] | None = None,
+    data: Path | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
+
+    `data` calibrates a checkpoint that comes without tiles, when `calibration` is not given and the folder exists.
 
     Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
     model is over budget.
@@ -294,7 +297,7 @@ def export(
             source /= MODEL
     given = open_source(
         source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
-        layout=layout,
+        layout=layout, data=data,
     )  # fmt: skip
     if len(given.golden) < MIN_GOLDEN:
         raise DftError(

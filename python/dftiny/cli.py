@@ -142,6 +142,7 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
         "dftiny export --budget stm32h743                       the released model",
         "dftiny export dftiny-runs/train --budget stm32h743     a trained checkpoint",
         "dftiny export net.onnx --calibration tiles/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw",
+        "dftiny export net.tflite                               int8 already: taken as it is",
     )
 )
 @click.argument("source", type=ANY_PATH, required=False)
@@ -157,7 +158,9 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
     "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
 )
 @click.option(
-    "--calibration", type=ANY_PATH, help="Calibration tiles: a data folder, a folder of images or an .npz."
+    "--calibration",
+    type=ANY_PATH,
+    help="Calibration tiles: a data folder, a folder of images or an .npz.  [default: the model's own, else dftiny-runs/data]",
 )
 @click.option(
     "--golden",
@@ -185,7 +188,7 @@ def export(*, classes: str | None, **options: Any) -> None:
     """
     from dftiny.bundle import export as run
 
-    run(classes=classes.split(",") if classes else None, **options)
+    run(classes=classes.split(",") if classes else None, data=RUNS / "data", **options)
 
 
 @cli.command(

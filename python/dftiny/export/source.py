@@ -17,6 +17,7 @@ import numpy as np
 
 from dftiny import graph as graphs
 from dftiny.artifact import MANIFEST, Manifest, read_manifest, sha256_file
+from dftiny.data.index import INDEX
 from dftiny.errors import DftError
 from dftiny.export import onnx
 from dftiny.export.tiles import load_tiles, synthetic
@@ -68,8 +69,12 @@ def open_source(
     mean: str | None = None,
     std: str | None = None,
     layout: str | None = None,
+    data: Path | None = None,
 ) -> Source:
-    """Look at `path` and gather what the export needs. DftError for whatever is missing."""
+    """Look at `path` and gather what the export needs. DftError for whatever is missing.
+
+    `data` is the data folder whose training tiles calibrate a checkpoint that comes without tiles of its own, if it exists.
+    """
     if path.suffix == ".onnx":
         if net is not None:
             raise DftError("--net is for checkpoints, an ONNX model brings its own net", "leave --net away")
@@ -86,7 +91,7 @@ def open_source(
             )
         return _from_tflite(path, calibration, golden)
     if path.is_dir() or path.suffix in CHECKPOINTS:
-        return _from_checkpoint(path, calibration, golden, net, tile)
+        return _from_checkpoint(path, calibration or _calibration_of(path, data), golden, net, tile)
     if not path.exists():
         raise DftError(
             f"there is nothing at {path}",
@@ -101,20 +106,19 @@ def _from_checkpoint(
     path: Path, calibration: Path | None, golden: Path | None, net: str | None, tile: int | None
 ) -> Source:
     folder = path if path.is_dir() else path.parent
-    own = folder / "calibration.npz"
-    if calibration is None and not own.is_file():
+    if calibration is None:
         raise _no_calibration(path)
     onnx.require("torch", "safetensors")
     from dftiny.nets.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path, preset=net, tile=tile)
     size = (checkpoint.tile, checkpoint.tile)
-    tiles = load_tiles(calibration or own, size, CALIBRATION_TILES)
+    tiles = load_tiles(calibration, size, CALIBRATION_TILES)
     released = read_manifest(folder) if path.is_dir() and (folder / MANIFEST).is_file() else None
     parents = {"checkpoint": checkpoint.sha256}
     if released is not None:
         parents[released.stage] = released.digest
-    parents.update(_tile_parents(calibration or own, golden))
+    parents.update(_tile_parents(calibration, golden))
     name = f"{checkpoint.preset}_{checkpoint.tile}"
     own_golden = _own_golden(folder)
     return Source(
@@ -130,6 +134,14 @@ def _from_checkpoint(
         golden=_golden(golden or own_golden, tiles),
         parents=parents,
     )
+
+
+def _calibration_of(path: Path, data: Path | None) -> Path | None:
+    """The tiles that a checkpoint is calibrated with when nobody says otherwise: its own, else the data folder's."""
+    own = (path if path.is_dir() else path.parent) / "calibration.npz"
+    if own.is_file():
+        return own
+    return data if data is not None and (data / INDEX).is_file() else None
 
 
 def _from_onnx(
