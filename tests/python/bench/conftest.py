@@ -16,7 +16,7 @@ from dftiny.artifact import new_folder, write_manifest
 from dftiny.build import build
 from dftiny.data.index import DataIndex, ImageRow, save_index
 
-TILE = 32
+TILE = 64  # three pieces of the link: a reset can come between them
 IMAGES = 8
 
 
@@ -40,7 +40,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model's bundle, with four golden tiles."""
     out = tmp_path_factory.mktemp("bundle") / "bundle"
     golden = np.random.default_rng(1).integers(-128, 128, (4, TILE, TILE, 3)).astype(np.int8)
-    labels = bundles.Labels("bright_32.test", ("fake", "real"), "real", 14000.0)
+    labels = bundles.Labels("bright_64.test", ("fake", "real"), "real", 14000.0)
     with new_folder(out) as folder:
         (folder / bundles.MODEL).write_bytes(small_model())
         bundles.write_bundle(folder, labels, golden, target="stm32h743", max_macs=None)
@@ -74,7 +74,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(IMAGES):
             bright = i % 2 == 0
             label = "real" if bright != (i >= IMAGES - 2) else "fake"
-            pixels = rng.integers(150 if bright else 0, 256 if bright else 100, (70, 64, 3)).astype(np.uint8)
+            pixels = rng.integers(
+                150 if bright else 0, 256 if bright else 100, (2 * TILE + 6, 2 * TILE, 3)
+            ).astype(np.uint8)
             file = f"images/{i}.png"
             Image.fromarray(pixels).save(folder / file)
             sha = hashlib.sha256((folder / file).read_bytes()).hexdigest()

@@ -30,7 +30,7 @@ FAULTS = {
     "drop": ["--drop=0.0005"],
     "flip": ["--flip=0.0005"],
     "stall": ["--stall=30:0.0001"],
-    "reset": ["--reset-at=2500,20000,50000,90000"],
+    "reset": ["--reset-at=6000,20000,50000,90000"],
     "all": ["--drop=0.0002", "--flip=0.0002", "--stall=20:0.00005", "--reset-at=30000,70000", "--seed=7"],
 }
 
@@ -352,4 +352,4 @@ def test_more_than_two_classes(three_classes: tuple[Path, Path], data: Path, tmp
     # Labels that the model does not know give results, but no metrics that would mean nothing.
     summary = bench(local_boards("host", bundle, folder), bundle, tmp_path / "b", data=data, limit=2).summary
     assert summary["metrics"] == {}
-    assert summary["oracle"]["identical"] == summary["oracle"]["tiles"] == 2 * 64
+    assert summary["oracle"]["identical"] == summary["oracle"]["tiles"] == 2 * 256
