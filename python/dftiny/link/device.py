@@ -147,6 +147,8 @@ class Device:
         self._seq = 0
         # A run takes as long as its network does; all other requests are answered at once.
         self._link_patience, self._run_patience = _Patience(), _Patience()
+        # Part of a request that nobody answered may still lie before the board, in front of the next one.
+        self._doubtful = False
         self._piece_max = frame.max_payload() - 8  # image_id and offset
         self._piece = self._piece_max
         # Ids start anywhere, so that a reply kept from an earlier session is never taken for ours.
@@ -167,12 +169,13 @@ class Device:
             raise Stopped(f"the run on {self.name} was stopped")
         request = messages.encode(name, self._seq, **fields)
         # A zero first ends whatever half frame an earlier attempt left on the line.
-        wire = (b"\0" if again else b"") + frame.encode(request)
+        wire = (b"\0" if self._doubtful else b"") + frame.encode(request)
         patience = self._run_patience if name == "run" else self._link_patience
         start = time.monotonic()
         wait_s = patience.wait_s() + self._line_s(len(wire) + 64)
         self._show("→", request)
         if not self.transport.write(wire, wait_s):
+            self._doubtful = True
             patience.silent()
             return None
         self.count.frames_sent += 1
@@ -180,8 +183,10 @@ class Device:
         reply = self._reply(name, start + wait_s)
         took_s = time.monotonic() - start
         if reply is None:
+            self._doubtful = True
             patience.silent()
         elif not again:  # Karn: the reply to a repeated request may belong to its first copy
+            self._doubtful = False
             patience.answered(max(0.0, took_s - self._line_s(len(wire))))
         return reply
 
@@ -222,9 +227,13 @@ class Device:
         end = time.monotonic() + (self._silence_s if limit_s is None else limit_s)
         self._seq = (self._seq + 1) % 256
         again = False
+        start = time.monotonic()
         while True:
             reply = self._ask(name, again, fields)
             if reply is not None:
+                # However often it was asked for, a run was done once: it took no longer than this.
+                if again and name == "run":
+                    self._run_patience.answered(time.monotonic() - start)
                 return reply
             if again and time.monotonic() >= end:  # one lost frame alone proves nothing
                 raise Silent(f"the board on {self.name} stopped answering")
@@ -360,7 +369,8 @@ class Device:
             status = self._status(reply)
             if status not in ("ok", "bad_offset"):
                 raise CheckFailed(f"the board on {self.name} refused a tile of {len(tile)} bytes: {status}")
-            if reply["image_id"] != image_id or reply["received"] < received:
+            # A sound board that had the piece before now has this one too.
+            if reply["image_id"] != image_id or reply["received"] <= received:
                 return False
             received = int(reply["received"])
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from fake_board import DIGEST, FakeBoard, Reply, connected
 
 from dftiny import spec
 from dftiny.errors import CheckFailed, DftError
+from dftiny.link import device as device_module
 from dftiny.link import messages
 from dftiny.link.device import Device, Hello, LinkCount, Stats
 from dftiny.link.transport import LinkLost
@@ -165,3 +167,62 @@ def test_late_replies_are_not_taken_for_new_ones() -> None:
     assert outputs == list(range(100))
     assert isinstance(device.count, LinkCount)
     assert device.count.retries == 0
+
+
+def test_a_board_that_never_has_more_is_lost_in_the_end() -> None:
+    """It answers every piece, and `received` stands still: no silence, no reset, and still no endless loop."""
+    for status in ("ok", "bad_offset"):
+        code = messages.status_code(status)
+
+        def stuck(m: messages.Message, code: int = code) -> Reply | str:
+            fields = {"image_id": m.fields.get("image_id"), "received": 0, "status": code}
+            return ("input_reply", fields) if m.name == "input" else "usual"
+
+        with connected(FakeBoard(stuck)) as link, pytest.raises(LinkLost, match="keep resetting"):
+            Device(link).infer(TILE)
+
+
+def test_what_a_repeated_request_left_on_the_line_does_not_spoil_the_next() -> None:
+    """A busy board's receiver keeps the first bytes of a repeated request: the next one begins with a delimiter."""
+    first = [True]
+
+    def busy_once(m: messages.Message) -> str | None:
+        if m.name == "run" and first[0]:
+            first[0] = False
+            return None
+        return "usual"
+
+    sent: list[bytes] = []
+    with connected(FakeBoard(busy_once)) as link:
+        write = link.write
+        link.write = lambda data, s: (sent.append(bytes(data)), write(data, s))[1]  # type: ignore[method-assign]
+        device = Device(link)
+        device.identify(DIGEST)
+        device.infer(TILE)
+        device.infer(TILE)
+    # hello, input, run, run again; input, run
+    assert [data[0] == 0 for data in sent] == [False, False, False, True, True, False]
+
+
+def test_a_run_longer_than_the_first_wait_is_asked_for_again_once_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A board cannot answer while it computes: how long that takes is learnt, although the answer was to a repeat."""
+    monkeypatch.setattr(device_module, "RETRY_MAX_S", 0.1)
+    monkeypatch.setattr(device_module, "RETRY_FIRST_S", 0.1)
+    known: set[int] = set()
+
+    def slow(m: messages.Message) -> str:
+        if m.name == "run" and m["run_id"] not in known:
+            known.add(m["run_id"])
+            time.sleep(0.25)
+        return "usual"
+
+    with connected(FakeBoard(slow)) as link:
+        device = Device(link)
+        device.infer(TILE)
+        after_first = device.count.retries
+        for _ in range(3):
+            device.infer(TILE)
+    assert after_first >= 1
+    assert device.count.retries == after_first
