@@ -134,7 +134,7 @@ def test_an_operator_nobody_knows_is_named_and_nothing_stays(tmp_path: Path) -> 
     [
         ("absent.onnx", {}, "without calibration"),
         ("absent", {}, "nothing at"),
-        ("notes.txt", {}, "neither a checkpoint nor an ONNX model"),
+        ("notes.txt", {}, "no model that dftiny knows"),
         ("net.onnx", {"net": "phinet_demo"}, "--net is for checkpoints"),
         ("c.safetensors", {"mean": "0,0,0"}, "are for ONNX models"),
         ("c.safetensors", {}, "without calibration"),
