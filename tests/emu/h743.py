@@ -21,6 +21,7 @@ BOARDS = Path(__file__).resolve().parents[2] / "firmware" / "boards"
 NAMED_IN = (BOARDS / "nucleo_h743zi" / "registers.h", *sorted((BOARDS / "cortex_m").glob("*.c")))
 PAGE = 0x1000
 IDLE_POLLS = 200  # polls of an empty receiver after which the board is waiting for us
+MPU_REGIONS = 16
 LIMIT_INSTRUCTIONS = 2_000_000_000
 
 
@@ -42,7 +43,11 @@ class H743:
         self.answers = answers
         self.address = registers()
         self.by_address = {v: k for k, v in self.address.items()}
-        self.values: dict[str, int] = {"DBGMCU_IDC": revision << 16, "RCC_RSR": 1 << 23}
+        self.values: dict[str, int] = {
+            "DBGMCU_IDC": revision << 16,
+            "RCC_RSR": 1 << 23,
+            "MPU_TYPE": MPU_REGIONS << 8,
+        }
         self.written: list[tuple[str, int]] = []
         self.received: deque[int] = deque()
         self.sent = bytearray()

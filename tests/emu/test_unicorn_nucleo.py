@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from h743 import H743, Wrong, registers
+from h743 import H743, MPU_REGIONS, Wrong, registers
 
 from dftiny import spec
 from dftiny.bundle import Bundle
 from dftiny.link import messages
 from dftiny.link.device import Device
 from dftiny.link.frame import FrameDecoder, encode, max_payload
+from dftiny.target import load_target
 
 pytestmark = pytest.mark.emu
 
@@ -62,6 +63,49 @@ def test_the_clock_tree_it_asked_for(elf: Path) -> None:
     assert order.index("PWR_CR3") < order.index("PWR_D3CR") < order.index("SYSCFG_PWRCR")
     switched = max(i for i, name in enumerate(order) if name == "RCC_CFGR")
     assert max(order.index(n) for n in ("FLASH_ACR", "RCC_D1CFGR", "RCC_D2CFGR", "RCC_PLL1DIVR")) < switched
+
+
+def mpu_regions(chip: H743) -> dict[int, tuple[int, int]]:
+    """Region number → (RBAR, RASR) at the moment the unit is turned on, by the order of the writes."""
+    regions: dict[int, tuple[int, int]] = {}
+    number, base = -1, 0
+    for name, value in chip.written:
+        if name == "MPU_RNR":
+            number = value
+        elif name == "MPU_RBAR":
+            base = value
+        elif name == "MPU_RASR":
+            regions[number] = (base, value)
+        elif name == "MPU_CTRL" and value & 1:
+            break
+    return regions
+
+
+def protection(regions: dict[int, tuple[int, int]], address: int) -> str:
+    """What the highest enabled region over `address` allows (PMSAv7): "-", "r", "rw", with "x" where code may run."""
+    found = "default"
+    for _, (base, rasr) in sorted(regions.items()):
+        size = 2 << (rasr >> 1 & 31)
+        assert not rasr & 1 or base % size == 0
+        if rasr & 1 and base <= address < base + size and not rasr >> 8 + (address - base) * 8 // size & 1:
+            access = {0: "-", 3: "rw", 6: "r"}[rasr >> 24 & 7]
+            found = access if rasr >> 28 & 1 else access + "x"
+    return found
+
+
+def test_the_memory_protection_it_asked_for(elf: Path) -> None:
+    chip = H743(elf)
+    chip.run()
+    regions = mpu_regions(chip)
+    assert sorted(regions) == list(range(MPU_REGIONS))  # those that it does not use are cleared
+    h743 = load_target("stm32h743")
+    for region in h743.regions:
+        wanted = {"flash": "rx", "itcm": "-"}.get(region.name, "rw")
+        for address in (region.origin, region.origin + region.bytes - 4):
+            assert protection(regions, address) == wanted, (region.name, hex(address))
+    dtcm = h743.statics_region.origin
+    assert {protection(regions, a) for a in (dtcm - 4, dtcm - 65536, 0x60000000, 0xDFFFFFFC)} == {"-"}
+    assert {protection(regions, a) for a in (0x40004800, 0x58024400, 0xE000ED08)} == {"default"}
 
 
 def test_the_receiver_is_polled_before_its_fifo_can_overflow(elf: Path, tile: bytes) -> None:

@@ -3,6 +3,8 @@
 #include "mpu.h"
 
 #define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define MPU_TYPE REG(0xE000ED90u)
+#define MPU_TYPE_REGIONS(type) ((type) >> 8 & 0xFFu)
 #define MPU_CTRL REG(0xE000ED94u)
 #define MPU_CTRL_ENABLE (1u << 0)
 #define MPU_CTRL_PRIVDEFENA (1u << 2)
@@ -13,7 +15,13 @@
 
 #define GUARD_LOG2_BYTES 16u
 
-void mpu_off(void) { MPU_CTRL = 0; }
+void mpu_off(void) {
+    MPU_CTRL = 0;
+    for (uint32_t number = 0; number < MPU_TYPE_REGIONS(MPU_TYPE); number++) {
+        MPU_RNR = number;
+        MPU_RASR = 0;
+    }
+}
 
 void mpu_region(uint32_t number, uint32_t base, uint32_t attributes) {
     MPU_RNR = number;

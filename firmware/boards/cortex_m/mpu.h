@@ -14,8 +14,9 @@
 #define MPU_READ_ONLY (6u << 24)
 #define MPU_NO_EXECUTE (1u << 28)
 
-/* Regions are set between off and on; a later number wins over an earlier one, and what none covers keeps the
- * default map. `base` must be a multiple of the size. */
+/* Regions are set between off and on. Off clears them all: Armv7-M does not define what they hold after a reset
+ * (unverified), and a loader may have used them. A later number wins over an earlier one, and what none covers
+ * keeps the default map. `base` must be a multiple of the size. */
 void mpu_off(void);
 void mpu_region(uint32_t number, uint32_t base, uint32_t attributes);
 /* 64 KB without access below the stack: a stack that grows too far faults at once, even by a large frame. */
