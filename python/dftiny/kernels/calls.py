@@ -248,6 +248,8 @@ def _add(graph: Graph, step: Step) -> list[Call]:
     op = step.op
     a, b, out = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
     p = int8.sum_params(graph, op)
+    if p.out_shift > 0:  # TFLite wants a multiplier below one here
+        raise refuse(op, f"its output scale {out.scale:g} is far too small for its inputs")
     fields: Fields = (
         ("shape", _broadcast_fields(graph, op)),
         ("mult_a", p.multiplier[0]),

@@ -143,6 +143,19 @@ def test_a_mean_over_dimensions_apart_is_refused_by_name() -> None:
         model_code(b.graph())
 
 
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MEAN"])
+def test_an_output_scale_far_too_small_is_refused_by_name(kind: str) -> None:
+    b = Builder(3, (1, 5, 6, 4))
+    grow(b, kind)
+    graph = b.graph()
+    op = next(o for o in graph.ops if o.kind == kind)
+    tensors = list(graph.tensors)
+    out = tensors[op.outputs[0]]
+    tensors[out.index] = replace(out, quant=Quant(np.float32([1e-12]), np.zeros(1, np.int64), 0))
+    with pytest.raises(DftError, match=rf"operator {op.index} \({kind}\).*far too small"):
+        model_code(replace(graph, tensors=tuple(tensors)))
+
+
 def _texts(graph: Graph) -> dict[str, str]:
     return model_c(graph, plan(graph, REGIONS), bundle_digest=bytes(range(32)))
 
