@@ -1,6 +1,8 @@
 /* 480 MHz at voltage scale 0 on revisions X and V, 400 MHz at scale 1 on older ones, 64 MHz when anything fails.
- * Numbers: RM0433 and DS12110 (unverified). The sequence waits for what the hardware acknowledges, but never for ever:
- * an emulator may not model a ready bit, and a board must still come up and say how fast it runs. */
+ * Numbers: RM0433 and DS12110, second-hand (registers.h); the order of supply, scale and overdrive is that of ST's
+ * HAL, the wait states are those that stm32h7xx-hal quotes from RM0433 Rev 7, table 17. The sequence waits for what
+ * the hardware acknowledges, but never for ever: an emulator may not model a ready bit, and a board must still come
+ * up and say how fast it runs. */
 #include "clock.h"
 
 #include "dft_board_config.h"

@@ -1,5 +1,5 @@
 /* Memory protection, caches and cycle counter. There is no DMA, so caches need no care once they are on.
- * Sources: Armv7-M ARM (MPU, cache maintenance), Cortex-M7 TRM (cache geometry); unverified, see registers.h. */
+ * Sources: Armv7-M ARM (MPU, cache maintenance), Cortex-M7 TRM (cache geometry), second-hand: see registers.h. */
 #include "core.h"
 
 #include "dft_board_config.h"

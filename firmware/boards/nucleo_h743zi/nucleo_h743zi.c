@@ -22,8 +22,9 @@
 #define CYCLES_PER_POLL 20u
 
 /* Outlives a reset; after power-on it holds anything, so the magic decides. `faulted` is set by the fault handler
- * and taken by the next boot; the rest stays for a debugger. (Whether this RAM's ECC lets unwritten words be read
- * without complaint is unverified.) */
+ * and taken by the next boot; the rest stays for a debugger. Whole words only: this RAM's ECC is by word, and a
+ * smaller write may wait in it until after the reset (ST's FAQ on SRAM contents after a reset). Whether it lets
+ * unwritten words be read without complaint is unverified. */
 typedef struct fault_record {
     uint32_t magic;
     uint32_t boots;

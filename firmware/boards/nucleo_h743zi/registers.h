@@ -1,7 +1,9 @@
 /* Every register of the STM32H743 and of its Cortex-M7 that this board touches (beside ../cortex_m), and nothing else.
- * Sources: RM0433 (chip), DS12110 (pins), Armv7-M Architecture Reference Manual and Cortex-M7 TRM (core).
- * None of them was at hand when this was written: all addresses and bits are unverified against the manuals. They
- * agree with what Renode's stm32h7.repl models; the test that boots this ELF answers exactly these addresses. */
+ * Sources: RM0433 (chip), DS12110 (pins), Armv7-M Architecture Reference Manual and Cortex-M7 TRM (core). None of them
+ * was at hand, and none of this has run on silicon. Compared instead, in addresses and bits, with ST's device header
+ * (cmsis_device_h7, stm32h743xx.h, commit 13ba9da), its HAL (stm32h7xx_hal_driver, commit 6f5e35e) and Arm's core
+ * header (cmsis_core, core_cm7.h, commit 1a2f783): everything below agrees, ../cortex_m too. AXI_TARG7_FN_MOD is in
+ * none of the three. The test that boots this ELF answers exactly these addresses. */
 #ifndef DFT_H743_REGISTERS_H
 #define DFT_H743_REGISTERS_H
 

@@ -1,12 +1,14 @@
 /* USART3 at PD8/PD9, which the ST-LINK carries to USB. Polled, with a software ring behind the 16-byte FIFO: while
  * a reply is being sent, the next request may already come in. At 921600 baud the FIFO fills in 174 us; the longest
- * time between two polls is the decoding of one piece that nucleo_read() hands over. Registers: RM0433 (unverified). */
+ * time between two polls is the decoding of one piece that nucleo_read() hands over. Registers: see registers.h. */
 #include "uart.h"
 
 #include "clock.h"
 #include "registers.h"
 
-#define RING_BYTES 2048u /* more than one frame */
+/* The host waits for a reply before it goes on, so what comes in while one is being sent is a run or another short
+ * request that it repeated: many of them fit. A power of two, for the counters wrap at 2^32. */
+#define RING_BYTES 2048u
 #define PIN_BITS_8_9(bits) ((bits) << 16 | (bits) << 18)
 #define MODE_ALTERNATE 2u
 #define SPEED_HIGH 2u
