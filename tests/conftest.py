@@ -1,10 +1,15 @@
-"""A missing tool is a visible, counted skip on a laptop and a failure where everything was set up (tools/test)."""
+"""Fast tests first; and a missing tool is a visible, counted skip on a laptop and a failure where everything was set
+up (tools/test)."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda i: (i.get_closest_marker("slow") is not None, i.get_closest_marker("emu") is not None))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
