@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from h743 import H743, MPU_REGIONS, Wrong, registers
+from unicorn import arm_const
 
 from dftiny import spec
 from dftiny.bundle import Bundle
@@ -143,6 +146,49 @@ def test_dead_clock_and_debug_registers_do_not_stop_it(
     result = device.infer(tile)
     assert result.output.tolist() == echo(tile)
     assert result.ticks == 0
+
+
+def after_fault(elf: Path, stack_left: int) -> tuple[H743, H743]:
+    """The chip whose processor faulted with `stack_left` bytes below its frame, and the same RAM one reset later."""
+    first = H743(elf)
+    before = Device(first).hello()
+    assert before.reset_cause == spec.protocol()["reset_cause"]["power_on"]
+    with elf.open("rb") as f:
+        symbols = ELFFile(f).get_section_by_name(".symtab")
+        first.pc = symbols.get_symbol_by_name("dft_fault_entry")[0]["st_value"]
+        low = symbols.get_symbol_by_name("__dft_stack_low")[0]["st_value"]
+    frame = struct.pack("<8I", 0, 1, 2, 3, 12, 0x08001235, 0x08004321, 1 << 24)
+    if stack_left >= 0:
+        first.uc.mem_write(low + stack_left, frame)
+    first.uc.reg_write(arm_const.UC_ARM_REG_SP, low + stack_left)
+    with pytest.raises(Wrong, match="asked for a reset"):
+        first.run()
+    software, pin = 1 << 24, 1 << 22
+    second = H743(elf)
+    second.values["RCC_RSR"] = software | pin
+    dtcm = load_target("stm32h743").statics_region
+    second.uc.mem_write(dtcm.origin, bytes(first.uc.mem_read(dtcm.origin, dtcm.bytes)))
+    return first, second
+
+
+@pytest.mark.parametrize("stack_left", [1024, -256], ids=["stack is good", "stack has run out"])
+def test_a_fault_is_recorded_and_the_next_boot_says_so(elf: Path, stack_left: int) -> None:
+    first, second = after_fault(elf, stack_left)
+    assert first.values["SCB_AIRCR"] == 0x05FA0004
+    causes = spec.protocol()["reset_cause"]
+    boot_id = Device(H743(elf)).hello().boot_id
+    hello = Device(second).hello()
+    assert (hello.reset_cause, hello.boot_id) == (causes["fault"], boot_id + 1)
+    with elf.open("rb") as f:
+        record = ELFFile(f).get_section_by_name(".noinit")["sh_addr"]
+    pc, lr = struct.unpack("<2I", second.uc.mem_read(record + 12, 8))
+    assert (pc, lr) == ((0x08004321, 0x08001235) if stack_left >= 0 else (0, 0))
+    third = H743(elf)  # a reset by software that no fault asked for
+    third.values["RCC_RSR"] = 1 << 24
+    dtcm = load_target("stm32h743").statics_region
+    third.uc.mem_write(dtcm.origin, bytes(second.uc.mem_read(dtcm.origin, dtcm.bytes)))
+    hello = Device(third).hello()
+    assert (hello.reset_cause, hello.boot_id) == (causes["software"], boot_id + 2)
 
 
 def test_bytes_before_the_first_frame_do_no_harm(elf: Path) -> None:
