@@ -1,6 +1,6 @@
 """A board in Python on one end of a socket, for answers that the real firmware cannot be made to give.
 
-Everything the real host board can show is tested with the real host board (test_faults.py).
+Everything the real host board can show is tested with the real host board (../bench).
 """
 
 from __future__ import annotations
