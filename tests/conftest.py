@@ -9,7 +9,9 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda i: (i.get_closest_marker("slow") is not None, i.get_closest_marker("emu") is not None))
+    items.sort(
+        key=lambda i: (i.get_closest_marker("slow") is not None, i.get_closest_marker("emu") is not None)
+    )
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -18,5 +20,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = len(reporter.stats.get("skipped", [])) if reporter is not None else 0
     if skipped:
-        reporter.write_line(f"\n{skipped} skipped although tools/test set everything up: that is a failure", red=True)
+        reporter.write_line(
+            f"\n{skipped} skipped although tools/test set everything up: that is a failure", red=True
+        )
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
