@@ -7,6 +7,7 @@ The hashed part of a manifest holds no clock and no path of this machine: equal 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -24,6 +25,8 @@ from dftiny.errors import CheckFailed, DftError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+MADE_BY = {"bundle": "export"}  # every other stage has its command's name
+SWAPS = 5  # so often may another run put its result there in between
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,11 @@ def tool_versions(*packages: str) -> dict[str, str]:
     return versions
 
 
+def reason(error: OSError) -> str:
+    """What the operating system said, in a few words; numpy's and pillow's own errors carry text only."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[Any]:
     """Open a temporary sibling of `path` for writing; rename it over `path` only if the block succeeds."""
@@ -73,9 +81,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as e:
-        raise DftError(
-            f"cannot write {path}: {e.strerror}", "choose another folder or free some space"
-        ) from e
+        raise DftError(f"cannot write {path}: {reason(e)}", "choose another folder or free some space") from e
     temporary = Path(name)
     try:
         with os.fdopen(fd, mode, encoding=encoding) as f:
@@ -85,9 +91,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[Any]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as e:
-        raise DftError(
-            f"cannot write {path}: {e.strerror}", "choose another folder or free some space"
-        ) from e
+        raise DftError(f"cannot write {path}: {reason(e)}", "choose another folder or free some space") from e
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -110,36 +114,81 @@ def read_json(path: Path, what: str = "file") -> Any:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
+def new_folder(path: Path, *, stage: str | None = None, force: bool = False) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes `path` when the block succeeds, and vanishes when not.
 
-    An existing `path` is only replaced when it is empty, is a dftiny stage folder (has a manifest), or
-    `force` is set: a user's own files are never thrown away.
+    An existing `path` is only replaced when it is empty, holds an earlier result of dftiny (of `stage`, where
+    that is given), or `force` is set: neither a user's own files nor another stage are ever thrown away.
     """
-    if (
-        path.exists()
-        and not force
-        and any(path.iterdir() if path.is_dir() else [path])
-        and not (path / MANIFEST).exists()
-    ):
-        raise DftError(
-            f"{path} exists and was not made by dftiny", "choose another --out or remove it yourself"
-        )
+    refuse_foreign(path, stage=stage, force=force)
+    path = path.resolve()  # through links, so that a folder that lies on another disk stays there
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as e:
-        raise DftError(f"cannot create {path}: {e.strerror}", "choose another --out") from e
+        raise DftError(f"cannot create {path}: {reason(e)}", "choose another --out") from e
     try:
         temporary.chmod(0o755)
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _swap(temporary, path)
     except OSError as e:
-        raise DftError(f"cannot write {path}: {e.strerror}", "choose another --out or free some space") from e
+        raise DftError(f"cannot write {path}: {reason(e)}", "choose another --out or free some space") from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_foreign(path: Path, *, stage: str | None = None, force: bool = False) -> None:
+    """DftError when `path` is something that new_folder would not replace: asked before slow work begins."""
+    try:
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise DftError(f"{path} is the current folder, or around it", "give --out a folder of its own")
+        if force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        found = _stage_of(path)
+    except OSError as e:
+        raise DftError(f"cannot write {path}: {reason(e)}", "choose another --out") from e
+    if found is None:
+        raise DftError(
+            f"{path} exists and was not made by dftiny", "choose another --out or remove it yourself"
+        )
+    if stage is not None and found != stage:
+        raise DftError(
+            f"{path} holds a {found} stage, which {stage} would replace",
+            "choose another --out or remove it yourself",
+        )
+
+
+def _stage_of(path: Path) -> str | None:
+    """The stage that wrote `path`, None when its manifest is absent or somebody else's."""
+    if not (path / MANIFEST).is_file():
+        return None
+    try:
+        return _manifest(read_json(path / MANIFEST, "manifest")).stage
+    except (DftError, KeyError, TypeError):
+        return None
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """Put `temporary` in the place of `path`, the old one aside first: a kill leaves one of them whole.
+
+    Of two runs that end at the same moment the last one stays.
+    """
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        for attempt in range(SWAPS):
+            old = aside / str(attempt)
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(old)
+            try:
+                temporary.replace(path)
+                return
+            except OSError as e:
+                if e.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == SWAPS - 1:
+                    if old.exists() and not path.exists():
+                        old.replace(path)
+                    raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_manifest(
@@ -190,14 +239,17 @@ def read_manifest(folder: Path, stage: str | None = None, *, verify: bool = True
 
     Raises DftError when it is missing, malformed or of another stage, CheckFailed when a file was changed.
     """
+    hint = (
+        f"give the folder that `dftiny {MADE_BY.get(stage, stage)}` wrote"
+        if stage
+        else "give a stage's folder"
+    )
+    if not folder.exists():
+        raise DftError(f"there is no folder {folder}", hint)
     if not folder.is_dir():
-        raise DftError(
-            f"{folder} is not a folder", f"give the folder that the {stage or 'previous'} stage wrote"
-        )
+        raise DftError(f"{folder} is not a folder", hint)
     if not (folder / MANIFEST).exists():
-        raise DftError(
-            f"{folder} has no {MANIFEST}", f"give the folder that the {stage or 'previous'} stage wrote"
-        )
+        raise DftError(f"{folder} has no {MANIFEST}", hint)
     value = read_json(folder / MANIFEST, "manifest")
     try:
         manifest = _manifest(value)

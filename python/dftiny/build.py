@@ -74,7 +74,10 @@ def build(
         raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
     parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
     _require_tools(toolchain)
-    with tempfile.TemporaryDirectory(prefix="dftiny-build-") as temporary, new_folder(out) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="dftiny-build-") as temporary,
+        new_folder(out, stage="build") as made,
+    ):
         job = _Job(
             Path(temporary).resolve(), board, engine, toolchain, bundle is not None, sanitize, jobs, debug
         )

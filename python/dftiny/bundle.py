@@ -304,7 +304,7 @@ def export(
             f"there are {len(given.golden)} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles"
         )
     limit = given.threshold if threshold is None else threshold
-    with new_folder(out) as folder:
+    with new_folder(out, stage="bundle") as folder:
         g, gates = make_model(given, folder, limit, progress)
         write_json(folder / GATES, gates)
         with progress.step(f"budget for {budget_target}, plan, C code"):

@@ -18,6 +18,7 @@ from dftiny.artifact import (
     new_folder,
     read_json,
     read_manifest,
+    refuse_foreign,
     tool_versions,
     write_json,
     write_manifest,
@@ -46,6 +47,7 @@ def compare(
 
     DftError for missing stages or stages of other parents; CheckFailed (after writing) when int8 bits differ.
     """
+    refuse_foreign(out, stage="compare")
     model = load_model(bundle)
     if not model.two_classes:
         raise DftError(f"{bundle} has more than two classes", "compare works for real against fake")
@@ -68,7 +70,7 @@ def compare(
         "threshold": model.bundle.threshold,
         **side_by_side(columns, rows, model.bundle.threshold, reference=REFERENCE),
     }
-    with new_folder(out) as folder:
+    with new_folder(out, stage="compare") as folder:
         write_json(folder / RESULT, result)
         manifest = write_manifest(
             folder,

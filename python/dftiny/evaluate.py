@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import atomic_write, new_folder, read_manifest, tool_versions, write_json, write_manifest
+from dftiny.artifact import (
+    atomic_write,
+    new_folder,
+    read_manifest,
+    refuse_foreign,
+    tool_versions,
+    write_json,
+    write_manifest,
+)
 from dftiny.data.index import CONTROLS, ImageRow, load_index, read_image
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
@@ -71,6 +79,7 @@ def evaluate(
 
     from dftiny.nets.checkpoint import load_checkpoint
 
+    refuse_foreign(out, stage="evaluate")
     model = load_checkpoint(checkpoint, preset=net, tile=tile)
     if len(model.classes) > 2:
         raise DftError(
@@ -90,7 +99,7 @@ def evaluate(
         torch.set_num_threads(before)
     metrics = image_metrics(rows, [image_logit(v) for v in logits], model.threshold, bootstrap=bootstrap)
     tiles = sum(len(v) for v in logits)
-    with new_folder(out) as folder:
+    with new_folder(out, stage="evaluate") as folder:
         _write_tiles(folder / TILES, rows, logits)
         write_json(
             folder / METRICS,

@@ -50,7 +50,7 @@ def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
         )
     photos = {p.id: p for p in demo_photos()[0] if p.shippable}
     rows = [r for r in load_index(data).images if r.source in photos and r.sharing == "pre"]
-    with new_folder(out) as folder:
+    with new_folder(out, stage="model") as folder:
         for name in COPIED:
             shutil.copyfile(train / name, folder / name)
         used = _calibration(folder / "calibration.npz", data, rows) + _golden(

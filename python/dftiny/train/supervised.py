@@ -6,6 +6,7 @@ A run that was interrupted goes on from its last checkpoint and ends with the sa
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import time
@@ -26,6 +27,7 @@ from dftiny.artifact import (
     atomic_write,
     canonical_json,
     read_manifest,
+    refuse_foreign,
     tool_versions,
     write_manifest,
 )
@@ -106,8 +108,10 @@ class _Run:
             "schedule": self.schedule.state_dict(),
             "history": self.history,
         }
+        buffer = io.BytesIO()  # torch's own writer turns a full disk into an error without a name
+        torch.save(state, buffer)
         with atomic_write(path) as f:
-            torch.save(state, f)
+            f.write(buffer.getbuffer())
 
     def restore(self, path: Path) -> bool:
         """Go on from `path` when it belongs to the same recipe, data and seed. DftError when it is damaged."""
@@ -167,7 +171,6 @@ def _train(
     run = _Run(recipe, seed, key)
     resumed = resume and (out / LAST).is_file() and run.restore(out / LAST)
     resumed_at = run.step if resumed else 0
-    (out / MANIFEST).unlink(missing_ok=True)
     if run.step < recipe.steps:
         _loop(run, load_pool(data, index, recipe.tile), out)
     threshold, val_auc = _validate(run.net, data, index, recipe.tile)
@@ -177,13 +180,9 @@ def _train(
 
 def _claim(out: Path) -> None:
     """Make `out`, or refuse a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise DftError(f"{out} exists and is not a folder", "choose another --out")
-    if out.is_dir() and any(out.iterdir()) and not ((out / MANIFEST).is_file() or (out / LAST).is_file()):
-        raise DftError(
-            f"{out} exists and was not made by dftiny train", "choose another --out or remove it yourself"
-        )
     try:
+        if not (out / LAST).is_file():
+            refuse_foreign(out, stage="train")
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise DftError(f"cannot create {out}: {e.strerror}", "choose another --out") from e
@@ -243,6 +242,8 @@ def _validate(net: nn.Module, data: Path, index: DataIndex, tile: int) -> tuple[
 
 def _write(run: _Run, out: Path, parent: str, threshold: float, val_auc: float) -> None:
     recipe = run.recipe
+    # Until here the folder may hold an earlier run, whole; from here on it is this run's, marked by LAST.
+    (out / MANIFEST).unlink(missing_ok=True)
     save_checkpoint(out / CHECKPOINT, run.net, preset=recipe.net, tile=recipe.tile, threshold=threshold)
     with atomic_write(out / RECIPE, "w") as f:
         f.write(recipe.toml())

@@ -87,7 +87,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path, name: str) -> None:
 
 
 def test_refuses_folders_that_are_no_bundles(tmp_path: Path) -> None:
-    with pytest.raises(DftError, match="not a folder"):
+    with pytest.raises(DftError, match="there is no folder"):
         bundles.load_bundle(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DftError, match=r"has no manifest\.json"):

@@ -117,3 +117,58 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
 def test_canonical_json_is_stable(value: object) -> None:
     once = artifact.canonical_json(value)
     assert artifact.canonical_json(json.loads(once)) == once
+
+
+def test_somebody_elses_manifest_is_no_stage(tmp_path: Path) -> None:
+    """A web page has a manifest.json too."""
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "manifest.json").write_text('{"name": "my page"}')
+    with pytest.raises(DftError, match="not made by dftiny"), artifact.new_folder(tmp_path / "page"):
+        pass
+    assert (tmp_path / "page" / "manifest.json").exists()
+
+
+def test_another_stage_is_not_replaced(tmp_path: Path) -> None:
+    with artifact.new_folder(tmp_path / "net", stage="train") as folder:
+        stage(folder)
+    with (
+        pytest.raises(DftError, match="holds a train stage, which bundle would replace"),
+        artifact.new_folder(tmp_path / "net", stage="bundle"),
+    ):
+        pass
+    assert artifact.read_manifest(tmp_path / "net").stage == "train"
+
+
+def test_the_current_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), Path(".."), tmp_path):
+        with pytest.raises(DftError, match="current folder"), artifact.new_folder(out):
+            pass
+
+
+def test_a_link_to_another_place_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "big disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "big disk", target_is_directory=True)
+    for _ in range(2):
+        with artifact.new_folder(tmp_path / "out", stage="train") as folder:
+            stage(folder)
+    assert (tmp_path / "out").is_symlink()
+    assert artifact.read_manifest(tmp_path / "big disk").stage == "train"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["big disk", "out"]
+
+
+def test_two_runs_into_one_folder_leave_one_of_them_whole(tmp_path: Path) -> None:
+    with artifact.new_folder(tmp_path / "out") as first:
+        stage(first)
+        with artifact.new_folder(tmp_path / "out") as second:
+            stage(second)
+            (second / "second").touch()
+    assert artifact.read_manifest(tmp_path / "out").stage == "train"
+    assert not (tmp_path / "out" / "second").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_without_a_number_still_says_why(tmp_path: Path) -> None:
+    """numpy's own: a full disk is "… requested and 0 written" there."""
+    with pytest.raises(DftError, match="8192 requested and 0 written"), artifact.new_folder(tmp_path / "out"):
+        raise OSError("8192 requested and 0 written")

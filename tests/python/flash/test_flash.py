@@ -113,7 +113,7 @@ def test_only_a_build_for_silicon_is_flashed(stand_in: Path, tmp_path: Path) -> 
     assert e.value.exit_code == 2
     with pytest.raises(DftError, match=r"holds no firmware\.bin"):
         flash(build(tmp_path / "half", "nucleo_h743zi", "firmware.elf"))
-    with pytest.raises(DftError, match="is not a folder"):
+    with pytest.raises(DftError, match="there is no folder"):
         flash(tmp_path / "nope")
     (tmp_path / "build" / "firmware.bin").write_bytes(b"other")
     with pytest.raises(CheckFailed, match="was changed"):

@@ -230,7 +230,7 @@ def test_beside_the_other_stages(tmp_path: Path) -> None:
 
 
 def test_wrong_folders_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(DftError, match="is not a folder"):
+    with pytest.raises(DftError, match="there is no folder"):
         report(tmp_path / "nope")
     folder = write(tmp_path / "b", summary())
     with pytest.raises(DftError, match="is a folder"):

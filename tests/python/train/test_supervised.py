@@ -116,6 +116,35 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_same(
 
 
 @pytest.mark.slow
+def test_a_rerun_that_is_stopped_early_leaves_the_finished_run(
+    data: Path, recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(recipe_file, data, tmp_path / "t")
+    before = _bytes(tmp_path / "t")
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(supervised._Run, "advance", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe_file, data, tmp_path / "t", seed=1)
+    assert _bytes(tmp_path / "t") == before
+    train(recipe_file, data, tmp_path / "t", seed=1)
+    assert read_manifest(tmp_path / "t", "train").config["seed"] == 1
+
+
+@pytest.mark.parametrize("stage", ["data", "bundle"])
+def test_another_stage_is_left_alone(stage: str, data: Path, recipe_file: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    write_manifest(tmp_path / "other", stage, files=["x"])
+    with pytest.raises(DftError, match=f"holds a {stage} stage"):
+        train(recipe_file, data, tmp_path / "other")
+    assert read_manifest(tmp_path / "other").stage == stage
+
+
+@pytest.mark.slow
 def test_killed_run_resumes(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.toml"
     path.write_text(_recipe(steps=400, checkpoint_every=1).toml())
@@ -157,7 +186,7 @@ def test_a_foreign_folder_is_left_alone_and_damage_is_one_sentence(
     (tmp_path / "bad/last.ckpt").write_bytes(b"PK half a checkpoint")
     with pytest.raises(DftError, match="--no-resume"):
         train(recipe_file, data, tmp_path / "bad")
-    with pytest.raises(DftError, match="nothing is not a folder"):
+    with pytest.raises(DftError, match="there is no folder"):
         train(recipe_file, tmp_path / "nothing", tmp_path / "out")
 
 
