@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dftiny.artifact import read_manifest
 from dftiny.bench.model import Model
-from dftiny.data.index import ImageRow, load_index, read_image
+from dftiny.data.index import ImageRow, check_image, load_index, read_image
 from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
 
@@ -71,7 +71,10 @@ def data_work(
         "simulated": True,
     }
     tile = model.bundle.tile
-    return Work(tuple(_item(model, folder, r, tile) for r in _limited(rows, limit)), source)
+    chosen = _limited(rows, limit)
+    for row in chosen:  # said now, not an hour into the run
+        check_image(folder, row)
+    return Work(tuple(_item(model, folder, r, tile) for r in chosen), source)
 
 
 def _limited(rows: Sequence[ImageRow], limit: int | None) -> list[ImageRow]:
@@ -96,6 +99,11 @@ def _item(model: Model, folder: Path, row: ImageRow, tile: int) -> Item:
 
     width, height = _size(folder / row.file)
     rows, columns = tile_grid(height, width, tile)
+    if not rows * columns:
+        raise DftError(
+            f"{folder / row.file} has {width}x{height} pixels, the model takes tiles of {tile}x{tile}",
+            "give data with larger images",
+        )
     return Item(row.id, rows * columns, row, load)
 
 
@@ -107,7 +115,7 @@ def _size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             return int(width), int(height)
-    except (OSError, UnidentifiedImageError) as e:
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as e:
         raise DftError(
             f"cannot read the image {path}", "it may be missing or corrupt; build the data again"
         ) from e

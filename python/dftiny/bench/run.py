@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any
 
 from dftiny import spec
-from dftiny.artifact import new_folder, tool_versions, write_json, write_manifest
+from dftiny.artifact import MANIFEST, new_folder, read_manifest, tool_versions, write_json, write_manifest
 from dftiny.bench import maps, record
 from dftiny.bench.images import data_work, golden_work
 from dftiny.bench.model import Model, load_model
@@ -64,7 +65,7 @@ def port_boards(port: str, bundle: Path, baud: int | None = None) -> Boards:
         finally:
             transport.close()
 
-    hint = f"build and flash this one: dftiny build {bundle} --board {SILICON} && dftiny flash, or give the right --bundle"
+    hint = f"build and flash this one: dftiny build {quote(str(bundle))} --board {SILICON} && dftiny flash, or give the right --bundle"
     return Boards((opened,), port, hint)
 
 
@@ -79,12 +80,16 @@ def local_boards(
 ) -> Boards:
     """`jobs` processes of the host board or of QEMU, from one build folder."""
     elf = build_dir / "firmware.elf"
-    command = f"dftiny build {bundle} --board {board} --out {build_dir}"
+    command = f"dftiny build {quote(str(bundle))} --board {board} --out {quote(str(build_dir))}"
     if not elf.is_file():
         raise DftError(f"there is no firmware for {board} at {elf}", f"build it first: {command}")
     if flags and board != "host":
         raise DftError(f"--flag {flags[0]} is for the host board", "use --board host")
     require_elf(elf)
+    if (build_dir / MANIFEST).is_file():
+        built_for = read_manifest(build_dir, "build", verify=False).config.get("board")
+        if built_for != board:
+            raise DftError(f"{build_dir} is a build for {built_for}, not for {board}", f"build it: {command}")
     open_one: Opener = (
         (lambda: host_board(elf, flags)) if board == "host" else (lambda: qemu_board(elf, channel))
     )
@@ -114,7 +119,7 @@ def bench(
         raise DftError(f"{bundle} holds no golden tiles", "give --data, or export the bundle again")
     lanes = [Lane(o) for o in boards.openers[: max(1, len(work.items))]]
     options = Options(model.bundle.digest, boards.hint, trace, silence_s)
-    with new_folder(out, force=force) as folder:
+    with new_folder(out, stage="bench", force=force) as folder:
         with (folder / TILES).open("w", encoding="utf-8") as lines:
             kept = Record(model, work, lines, lanes)
             start = time.monotonic()
@@ -141,7 +146,7 @@ def _stream(kept: Record, lanes: Sequence[Lane], options: Options, title: str) -
                 progress.tile(done)
         except Stopped:
             why = "stopped by Ctrl-C"
-        except CheckFailed as e:
+        except DftError as e:  # a board that is lost, an image that is: what came before is kept
             if not kept.compared and not kept.images:
                 raise
             why = e.cause

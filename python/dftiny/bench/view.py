@@ -31,7 +31,8 @@ class Progress:
         from rich.progress import Progress as Bar
 
         self._work, self._lanes, self._title = work, lanes, title
-        self._bar = Bar(console=Console(file=sys.stderr), transient=True)
+        console = Console(file=sys.stderr)
+        self._bar = Bar(console=console, transient=True, disable=not console.is_terminal)
         self._task = self._bar.add_task("tiles", total=work.tiles)
         self._started = False
 
@@ -69,7 +70,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     lines = [
         f"{bundle['name']} on {board.get('title', board['channel'])}, engine {board.get('engine', 'unknown')}",
         f"  oracle        {oracle['identical']} of {oracle['tiles']} tiles identical",
-        *_metric_lines(summary["metrics"], bool(summary["data"].get("simulated"))),
+        *(_metric_lines(summary["metrics"], bool(summary["data"].get("simulated"))) or _no_metrics(summary)),
     ]
     for unit in ("instructions", "cycles"):
         if unit in summary:
@@ -88,6 +89,13 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         f"  link          {text}{link['retries']} retries, {link['resets']} resets, {link['frames_bad']} bad frames"
     )
     return "\n".join(lines)
+
+
+def _no_metrics(summary: Mapping[str, Any]) -> list[str]:
+    """Why there is no accuracy, where images had labels but not the model's; nothing for golden tiles."""
+    labels = sorted({i["label"] for i in summary["images"] if "label" in i})
+    named = f"{', '.join(labels)}, which are not the classes of {summary['bundle']['name']}"
+    return [f"  metrics       none: the images are labelled {named}"] if labels else []
 
 
 def _metric_lines(metrics: Mapping[str, Any], simulated: bool) -> list[str]:

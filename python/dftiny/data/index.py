@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import read_json, write_json
+from dftiny.artifact import read_json, reason, sha256_file, write_json
 from dftiny.errors import DftError
 
 INDEX = "index.json"
@@ -127,8 +127,21 @@ def save_index(folder: Path, index: DataIndex) -> None:
 
 
 def read_image(folder: Path, row: ImageRow) -> NDArray[np.uint8]:
-    """Pixels of one image of the index, uint8 [H, W, 3]. DftError names a missing, truncated or corrupt file."""
-    return read_picture(folder / row.file)
+    """Pixels of one image of the index, uint8 [H, W, 3]. DftError names a missing, damaged or changed file."""
+    pixels = read_picture(folder / row.file)
+    check_image(folder, row)
+    return pixels
+
+
+def check_image(folder: Path, row: ImageRow) -> None:
+    """DftError when the file is not the one, byte for byte, that the index was written with."""
+    path = folder / row.file
+    try:
+        same = sha256_file(path) == row.sha256
+    except OSError as e:
+        raise DftError(f"cannot read the image {path}: {reason(e)}", "build the data again") from e
+    if not same:
+        raise DftError(f"{path} was damaged or changed after the data were built", "build the data again")
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -160,7 +173,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     except Image.DecompressionBombError as e:
         raise DftError(f"{path} is too large to decode", "crop it first (do not resize it)") from e
     except (OSError, SyntaxError, ValueError, EOFError) as e:
-        reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+        why = reason(e) if isinstance(e, OSError) else str(e)
         raise DftError(
-            f"cannot read the image {path}: {reason}", "it may be truncated or corrupt; replace the file"
+            f"cannot read the image {path}: {why}", "it may be truncated or corrupt; replace the file"
         ) from e

@@ -217,6 +217,8 @@ def _cannot_open(port: str, error: Exception) -> DftError:
         )
     if code == errno.EACCES or "Permission denied" in text:
         return DftError(f"no permission to open {port}", permission_hint(port))
+    if "Inappropriate ioctl" in text or "Is a directory" in text:
+        return DftError(f"{port} is not a serial port", _ports_text())
     return DftError(f"cannot open {port}: {error}", _ports_text())
 
 

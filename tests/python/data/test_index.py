@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from pathlib import Path
 
@@ -88,8 +89,9 @@ def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path, pixels: np.
 def test_index_round_trip_and_selection(tmp_path: Path, pixels: np.ndarray) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(pixels).save(tmp_path / "images/a.png")
+    sha = hashlib.sha256((tmp_path / "images/a.png").read_bytes()).hexdigest()
     rows = (
-        _row(),
+        _row(sha256=sha),
         _row(id="a.0.tconv", label="fake", kind="tconv"),
         _row(id="b", split="train", sharing="telegram-like"),
     )
@@ -101,6 +103,8 @@ def test_index_round_trip_and_selection(tmp_path: Path, pixels: np.ndarray) -> N
     assert [r.id for r in index.select(sharing="telegram-like")] == ["b"]
     assert [r.target for r in rows] == [1, 0, 1]
     assert np.array_equal(read_image(tmp_path, rows[0]), pixels)
+    with pytest.raises(DftError, match=r"a\.png was damaged or changed"):
+        read_image(tmp_path, rows[1])
 
 
 @pytest.mark.parametrize(

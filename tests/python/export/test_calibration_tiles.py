@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dftiny.artifact import sha256_file
 from dftiny.data.index import DataIndex, ImageRow, save_index
 from dftiny.errors import DftError
 from dftiny.export import tiles
@@ -21,7 +22,8 @@ def test_npz_images_and_data_folder_give_tiles_of_the_size(tmp_path: Path) -> No
     for i, split in enumerate(("train", "train", "test")):
         name = f"{i}.png"
         Image.fromarray(rng.integers(0, 256, (70, 100, 3), dtype=np.uint8)).save(tmp_path / name)
-        rows.append(ImageRow(str(i), split, str(i), "real", "real", True, "pre", name, ""))
+        sha = sha256_file(tmp_path / name)
+        rows.append(ImageRow(str(i), split, str(i), "real", "real", True, "pre", name, sha))
     assert tiles.load_tiles(tmp_path, (32, 32), 100).shape == (12, 32, 32, 3)
     save_index(tmp_path, DataIndex("x", 64, tuple(rows)))
     # The training split only: two images of one 64-px tile each.
