@@ -8,6 +8,7 @@ where that is exact; a convolution that pads would pad with another value, so th
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 OPSET = 17
 INPUT, OUTPUT = "pixels", "logits"
 MAX_CLASSES = 4096
+OWN_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,27 @@ def _load(source: Path) -> Any:
     except OSError as e:
         raise DftError(f"cannot read {source}: {e.strerror or e}") from e
     except (DecodeError, onnx.checker.ValidationError) as e:
-        raise DftError(f"{source} is not a valid ONNX model: {str(e).splitlines()[0][:120]}") from e
+        raise DftError(f"{source} is not a valid ONNX model: {str(e).splitlines()[0][:160]}") from e
+    _official(model, source)
     return model
+
+
+def _official(model: Any, source: Path) -> None:
+    """DftError for operators of others and for operator sets newer than the packages here."""
+    import onnx
+
+    known = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:
+        if opset.domain in OWN_DOMAINS and opset.version > known:
+            raise DftError(
+                f"{source} uses opset {opset.version}, known up to {known}", f"export it with opset {OPSET}"
+            )
+    for node in model.graph.node:
+        if node.domain not in OWN_DOMAINS:
+            raise DftError(
+                f"{source} uses {node.op_type} of {node.domain}, which is not an ONNX operator",
+                "export it with ONNX's own operators",
+            )
 
 
 def _one_edge(model: Any, source: Path) -> None:
@@ -368,7 +389,7 @@ def run_onnx(path: Path, tiles: np.ndarray) -> np.ndarray:
     """Logits float32[n, K] of uint8 tiles [n, H, W, 3], by onnxruntime on one thread."""
     result = _run(path, (t[None].transpose(0, 3, 1, 2).astype(np.float32) for t in tiles))
     if not np.isfinite(result).all():
-        raise CheckFailed(f"{path.name} gives values that are not numbers", "look at the checkpoint")
+        raise CheckFailed("the model gives logits that are not numbers", "look at its weights")
     return result
 
 
@@ -392,7 +413,19 @@ def _run(path: Path, batches: Iterable[np.ndarray]) -> np.ndarray:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.array([session.run(None, {name: b})[0].reshape(-1) for b in batches], np.float32)
+    options.log_severity_level = 4  # fatal: the rest comes as exceptions
+    # onnxruntime's exceptions have no base of their own.
+    refusals = tuple(
+        e for e in vars(onnxruntime.capi.onnxruntime_pybind11_state).values() if _is_exception(e)
+    )
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return np.array([session.run(None, {name: b})[0].reshape(-1) for b in batches], np.float32)
+    except refusals as e:
+        said = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(e).splitlines()[0])[:200]
+        raise DftError(f"onnxruntime cannot run {path}: {said}", "check the model and its --layout") from e
+
+
+def _is_exception(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Exception)

@@ -75,6 +75,11 @@ def open_source(
 
     `data` is the data folder whose training tiles calibrate a checkpoint that comes without tiles of its own, if it exists.
     """
+    if not path.exists():
+        raise DftError(
+            f"there is nothing at {path}",
+            "give a checkpoint, the folder of `dftiny train`, an .onnx or an int8 .tflite",
+        )
     if path.suffix == ".onnx":
         if net is not None:
             raise DftError("--net is for checkpoints, an ONNX model brings its own net", "leave --net away")
@@ -92,11 +97,6 @@ def open_source(
         return _from_tflite(path, calibration, golden)
     if path.is_dir() or path.suffix in CHECKPOINTS:
         return _from_checkpoint(path, calibration or _calibration_of(path, data), golden, net, tile)
-    if not path.exists():
-        raise DftError(
-            f"there is nothing at {path}",
-            "give a checkpoint, the folder of `dftiny train`, an .onnx or an int8 .tflite",
-        )
     raise DftError(
         f"{path} is no model that dftiny knows", "give .safetensors, .pt, .onnx or an int8 .tflite"
     )
@@ -106,6 +106,10 @@ def _from_checkpoint(
     path: Path, calibration: Path | None, golden: Path | None, net: str | None, tile: int | None
 ) -> Source:
     folder = path if path.is_dir() else path.parent
+    if path.is_dir() and not (path / CHECKPOINT).is_file():
+        raise DftError(
+            f"{path} holds no {CHECKPOINT}", "give the folder of `dftiny train`, or a checkpoint file"
+        )
     if calibration is None:
         raise _no_calibration(path)
     onnx.require("torch", "safetensors")

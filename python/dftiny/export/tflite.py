@@ -53,6 +53,10 @@ def convert(onnx: Path, calibration: np.ndarray, gate: np.ndarray) -> Converted:
         request = {"onnx": str(onnx.resolve()), "calibration": "calibration.npy", "gate": "gate.npy"}
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         log, code = _run(folder)
+        if code < 0:
+            raise CheckFailed(
+                f"the converter was ended by signal {-code}", "free some memory, or use a smaller model"
+            ) from ConverterLog(log[-6000:])
         if code != 0 or not (folder / "reference.npy").exists():
             raise _failure(log) from ConverterLog(log[-6000:])
         converted = Converted(

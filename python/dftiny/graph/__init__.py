@@ -82,6 +82,8 @@ def load(source: Path | str | bytes, *, name: str | None = None) -> Graph:
 
 def _read(path: Path, label: str) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise DftError(f"{label} is not a file", "give the path of a .tflite file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise DftError(

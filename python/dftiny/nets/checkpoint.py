@@ -151,7 +151,7 @@ def _state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         value = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as e:
         raise DftError(
-            f"{path} is not a PyTorch state dict: {str(e).splitlines()[0][:120]}", "save net.state_dict()"
+            f"{path} is not a PyTorch state dict, or it is damaged", "save net.state_dict()"
         ) from e
     value = value.get("state_dict", value) if isinstance(value, dict) else value
     if isinstance(value, dict) and value and all(isinstance(v, dict) for v in value.values()):

@@ -132,8 +132,10 @@ def test_an_operator_nobody_knows_is_named_and_nothing_stays(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("absent.onnx", {}, "without calibration"),
+        ("absent.onnx", {}, "nothing at"),
         ("absent", {}, "nothing at"),
+        ("absent.safetensors", {}, "nothing at"),
+        ("net.onnx", {}, "without calibration"),
         ("notes.txt", {}, "no model that dftiny knows"),
         ("net.onnx", {"net": "phinet_demo"}, "--net is for checkpoints"),
         ("c.safetensors", {"mean": "0,0,0"}, "are for ONNX models"),

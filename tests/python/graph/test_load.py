@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,7 +84,7 @@ def test_refuses_files_that_are_no_models(data: bytes, words: list[str]) -> None
 def test_refuses_a_missing_file_and_a_folder(tmp_path) -> None:
     with pytest.raises(DftError, match="No such file"):
         graph.load(tmp_path / "absent.tflite")
-    with pytest.raises(DftError, match="Is a directory"):
+    with pytest.raises(DftError, match="is not a file"):
         graph.load(tmp_path)
 
 
@@ -269,3 +271,11 @@ def test_only_dft_errors_come_out_of_damaged_files(seed: int) -> None:
             messages.append(str(e))
     assert len(messages) > 100
     assert not [t for t in messages if "\n" in t]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_what_may_never_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tflite")
+    for path in (tmp_path / "pipe.tflite", Path("/dev/zero")):
+        with pytest.raises(DftError, match="is not a file"):
+            graph.load(path)
