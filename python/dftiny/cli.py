@@ -5,9 +5,12 @@ Exit codes: 0 fine; 1 a check failed or a run could not finish; 2 wrong use or b
 
 from __future__ import annotations
 
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -83,7 +86,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     type=click.Choice(["strong", "weak"]),
     default="strong",
     show_default=True,
-    help="Of the simulated traces.",
+    help="Strength of the simulated traces.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
 def data(**options: Any) -> None:
@@ -104,7 +107,7 @@ def data(**options: Any) -> None:
 @_out(RUNS / "train")
 @_data()
 @click.option("--recipe", default="phinet_demo", show_default=True, help="Name or .toml file of a recipe.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and batches.")
 @click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Go on where the same run stopped."
 )
@@ -123,7 +126,13 @@ def train(**options: Any) -> None:
 @click.argument("checkpoint", type=ANY_PATH, default=RUNS / "train")
 @_out(RUNS / "evaluate")
 @_data()
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Part of the data to judge.",
+)
 @click.option("--sharing", "sharings", multiple=True, help="Only this sharing profile (may repeat).")
 @click.option("--net", help="Net of a checkpoint that does not name its own (dftiny models).")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Torch threads.")
@@ -218,7 +227,13 @@ def budget(**options: Any) -> None:
 @click.argument("bundle", type=FOLDER, required=False)
 @click.option("--board", default="nucleo_h743zi", show_default=True, help="Board (dftiny boards).")
 @click.option("--out", type=FOLDER, help="Folder to write.  [default: dftiny-runs/build/BOARD]")
-@click.option("--engine", type=click.Choice(["aot", "echo"]), default="aot", show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(["aot", "echo"]),
+    default="aot",
+    show_default=True,
+    help="What answers: the model's generated code, or an echo.",
+)
 @click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
 @click.pass_obj
 def build(
@@ -237,10 +252,10 @@ def build(
 
 
 @cli.command(epilog=_examples("dftiny flash", "dftiny flash my-build --serial-number 0667FF…"))
-@click.argument("build_dir", metavar="BUILD", type=FOLDER, default=RUNS / "build" / "nucleo_h743zi")
-@click.option("--serial-number", help="Of the ST-LINK, where several are connected.")
+@click.argument("build_dir", metavar="[BUILD]", type=FOLDER, default=RUNS / "build" / "nucleo_h743zi")
+@click.option("--serial-number", help="Serial number of the ST-LINK, where several are connected.")
 def flash(**options: Any) -> None:
-    """Write it to the board.
+    """Write the firmware to the board.
 
     With STM32_Programmer_CLI: write, verify, reset.
     """
@@ -254,24 +269,29 @@ def flash(**options: Any) -> None:
         "dftiny bench --port /dev/ttyACM0",
         "dftiny bench --port /dev/ttyACM0 --data dftiny-runs/data --limit 20",
         "dftiny bench --board mps2_an500 --jobs 2",
-        "dftiny bench --board host --flag --drop=0.0005 --flag --flip=0.0005",
+        "dftiny bench --board host --golden --flag --drop=0.0005 --flag --flip=0.0005",
     )
 )
 @_out(RUNS / "bench")
-@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True)
+@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True, help="Bundle folder.")
 @click.option("--port", help="Serial port or socket:// of a running board.")
 @click.option(
     "--board",
     type=click.Choice(["host", "mps2_an500"]),
     help="Start this board here instead of using a port.",
 )
-@click.option("--build", "build_dir", type=FOLDER, help="Its build.  [default: dftiny-runs/build/BOARD]")
+@click.option(
+    "--build",
+    "build_dir",
+    type=FOLDER,
+    help="Build folder of that board.  [default: dftiny-runs/build/BOARD]",
+)
 @click.option(
     "--channel",
     type=click.Choice(["fifo", "uart"]),
     default="fifo",
     show_default=True,
-    help="Of the emulated board.",
+    help="Channel to the emulated board.",
 )
 @click.option(
     "--flag",
@@ -287,7 +307,9 @@ def flash(**options: Any) -> None:
 )
 @click.option("--golden", is_flag=True, help="The model's golden tiles instead of images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Emulators side by side.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Boards started side by side."
+)
 @click.option("--trace", is_flag=True, help="Print every frame.")
 def bench(**options: Any) -> None:
     """Run test images on a board.
@@ -300,7 +322,7 @@ def bench(**options: Any) -> None:
 
 
 @cli.command(epilog=_examples("dftiny report", "dftiny report my-bench --out page.html"))
-@click.argument("bench_dir", metavar="BENCH", type=FOLDER, default=RUNS / "bench")
+@click.argument("bench_dir", metavar="[BENCH]", type=FOLDER, default=RUNS / "bench")
 @click.option("--out", type=ANY_PATH, help="HTML file to write.  [default: BENCH/report.html]")
 @click.option("--compare", type=FOLDER, help="Folder of dftiny compare, to show all stages side by side.")
 def report(**options: Any) -> None:
@@ -324,7 +346,7 @@ def report(**options: Any) -> None:
     show_default=True,
     help="Float logits.",
 )
-@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True)
+@click.option("--bundle", type=FOLDER, default=RUNS / "bundle", show_default=True, help="Bundle folder.")
 @click.option("--bench", "bench_dirs", type=FOLDER, multiple=True, help="Bench folders to put beside them.")
 def compare(**options: Any) -> None:
     """Put all stages side by side.
@@ -371,17 +393,30 @@ def doctor() -> None:
     sys.exit(run())
 
 
+def _as_ctrl_c(_number: int, frame: FrameType | None) -> None:
+    """A closed terminal and `timeout` end a run as Ctrl-C does: boards stopped, results kept, no half folders."""
+    act = signal.getsignal(signal.SIGINT)
+    if callable(act):
+        act(signal.SIGINT, frame)
+    else:  # a background job of a script ignores Ctrl-C
+        raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line; turn the two expected errors into one sentence and an exit code."""
     debug = "--debug" in sys.argv[1:]
     if debug:
         # --debug is meant wherever it stands, also behind the subcommand.
         sys.argv = [sys.argv[0], "--debug", *(a for a in sys.argv[1:] if a != "--debug")]
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, _as_ctrl_c)
     try:
         status = cli.main(standalone_mode=False)
     except DftError as e:
         if debug:
-            raise
+            traceback.print_exc()
         click.echo(f"dftiny: {e}", err=True)
         sys.exit(e.exit_code)
     except ModuleNotFoundError as e:
@@ -390,8 +425,13 @@ def main() -> NoReturn:
             raise
         click.echo(f"dftiny: this needs {package}; pip install 'dftiny[{EXTRAS[package]}]'", err=True)
         sys.exit(2)
-    except click.ClickException as e:
+    except click.exceptions.NoArgsIsHelpError as e:
         e.show()
+        sys.exit(2)
+    except click.ClickException as e:
+        context = getattr(e, "ctx", None)
+        hint = f"; see {context.command_path} --help" if context else ""
+        click.echo(f"dftiny: {e.format_message().rstrip('.')}{hint}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("dftiny: stopped; finished stages and partial results are kept", err=True)

@@ -6,8 +6,11 @@ for any number of workers.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -78,7 +81,7 @@ def build_demo(
     else:
         sources = folder_photos(photos)
     sources = [p for p in sources if not only or p.id in only]
-    with new_folder(out) as folder:
+    with new_folder(out, stage="data") as folder:
         (folder / "images").mkdir()
         rows, skipped = _run_jobs(sources, folder, strength, jobs)
         skipped = absent + skipped
@@ -143,10 +146,14 @@ def _run_jobs(
         task = progress.add_task("data", total=len(order))
         try:
             with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool:
-                arguments = ([folder] * len(order), [strength] * len(order))
-                for photo, result in zip(order, pool.map(photo_job, order, *arguments), strict=True):
-                    done[photo.id] = result
-                    progress.advance(task)
+                with _workers_deaf_to_ctrl_c():
+                    jobs_of = {photo.id: pool.submit(photo_job, photo, folder, strength) for photo in order}
+                try:
+                    for photo in order:
+                        done[photo.id] = jobs_of[photo.id].result()
+                        progress.advance(task)
+                finally:  # after an error or Ctrl-C nobody waits for photographs that have not begun
+                    pool.shutdown(cancel_futures=True)
         except BrokenProcessPool as e:
             raise CheckFailed(
                 "a worker process of the data build was killed", "free some memory and run it again"
@@ -155,9 +162,23 @@ def _run_jobs(
     return rows, [line for p in sources for line in done[p.id][1]]
 
 
+@contextlib.contextmanager
+def _workers_deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C until _start_worker: one in the middle of its imports prints them all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_worker() -> None:
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker at once and without a word
     torch.set_num_threads(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,13 +51,35 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path, args: list[str], word
 @pytest.mark.parametrize(
     "args", [["--nonsense"], ["nonsense"], ["bench", "--limit", "0"], ["train", "--seed", "x"]]
 )
-def test_wrong_use_is_exit_2(args: list[str]) -> None:
-    assert dftiny(*args).returncode == 2
+def test_wrong_use_is_one_sentence_and_exit_2(args: list[str]) -> None:
+    done = dftiny(*args)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("dftiny: ")
+    assert "--help" in done.stderr
 
 
 def test_debug_shows_the_traceback() -> None:
     done = dftiny("budget", "nowhere.tflite", "--debug")
     assert "Traceback" in done.stderr
+    assert done.returncode == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_every_way_to_be_stopped_cleans_up(number: str, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom dftiny import cli\nfrom dftiny.artifact import new_folder\n"
+        "@cli.cli.command()\ndef wait():\n with new_folder(Path('out')):\n"
+        f"  os.kill(os.getpid(), signal.{number})\n  signal.pause()\n"
+        "sys.argv = ['dftiny', 'wait']\ncli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("dftiny: stopped")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["targets", "boards", "models", "doctor"])
