@@ -1,9 +1,14 @@
-"""Which tiles bench streams: a data folder's test images, or the bundle's golden tiles. Loads late, one by one."""
+"""Which tiles bench streams: a data folder's test images, a folder of images by class, or the bundle's golden tiles.
+
+Loads late, one by one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ from numpy.typing import NDArray
 
 from dftiny.artifact import read_manifest
 from dftiny.bench.model import Model
-from dftiny.data.index import ImageRow, check_image, load_index, read_image
+from dftiny.data.index import INDEX, SUFFIXES, ImageRow, check_image, load_index, read_image, read_picture
 from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
 
@@ -57,7 +62,10 @@ def data_work(
     *,
     limit: int | None = None,
 ) -> Work:
-    """The held-out images of a data folder, without controls; DftError when none is there. With `limit`, real and fake take turns."""
+    """The held-out images of a data folder, without controls; DftError when none is there. With `limit`, real and fake
+    take turns. A folder without an index, but with subfolders named like the model's classes, is taken as it is."""
+    if not (folder / INDEX).is_file() and any((folder / c).is_dir() for c in model.bundle.classes):
+        return _class_work(model, folder, limit)
     index = load_index(folder)
     rows = index.held_out()
     if not rows:
@@ -74,7 +82,35 @@ def data_work(
     chosen = _limited(rows, limit)
     for row in chosen:  # said now, not an hour into the run
         check_image(folder, row)
-    return Work(tuple(_item(model, folder, r, tile) for r in chosen), source)
+    return Work(tuple(_item(model, folder, r, tile, partial(read_image, folder, r)) for r in chosen), source)
+
+
+def _class_work(model: Model, folder: Path, limit: int | None) -> Work:
+    """Images of subfolders named like the classes, file by file; with `limit`, the classes take turns."""
+    by_class = [
+        [
+            _class_row(folder, path, name)
+            for path in sorted((folder / name).rglob("*"))
+            if path.suffix.lower() in SUFFIXES
+        ]
+        for name in model.bundle.classes
+    ]
+    rows = [r for turn in zip_longest(*by_class) for r in turn if r is not None][:limit]
+    if not rows:
+        classes = ", ".join(model.bundle.classes)
+        raise DftError(
+            f"{folder} has no images in its folders {classes}", "put PNG, JPEG or WebP files there"
+        )
+    source = {"name": folder.name, "sharings": ["pre"], "simulated": False}
+    tile = model.bundle.tile
+    return Work(
+        tuple(_item(model, folder, r, tile, partial(read_picture, folder / r.file)) for r in rows), source
+    )
+
+
+def _class_row(folder: Path, path: Path, name: str) -> ImageRow:
+    file = path.relative_to(folder).as_posix()
+    return ImageRow(file, "test", file, name, name, True, "pre", file, "")
 
 
 def _limited(rows: Sequence[ImageRow], limit: int | None) -> list[ImageRow]:
@@ -92,9 +128,11 @@ def _spread(rows: Sequence[ImageRow], n: int) -> list[ImageRow]:
     return [rows[i * len(rows) // n] for i in range(n)]
 
 
-def _item(model: Model, folder: Path, row: ImageRow, tile: int) -> Item:
+def _item(
+    model: Model, folder: Path, row: ImageRow, tile: int, read: Callable[[], NDArray[np.uint8]]
+) -> Item:
     def load() -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
-        pixels = read_image(folder, row)
+        pixels = read()
         return model.to_int8(tiles(pixels, tile)), pixels
 
     width, height = _size(folder / row.file)

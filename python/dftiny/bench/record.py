@@ -217,8 +217,16 @@ def metrics(record: Record, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         )
     if all(row.label in classes for row, _ in known):
         labels = [classes.index(row.label) for row, _ in known]
-        return {"classes": evaluate_classes(labels, [r["logits"] for _, r in known], classes)}
+        return {"classes": evaluate_classes(labels, [_class_scores(model, r) for _, r in known], classes)}
     return {}
+
+
+def _class_scores(model: Model, row: Mapping[str, Any]) -> list[float]:
+    """One score a class, the largest of them what was said: a single logit is set against the threshold."""
+    if "logits" in row:
+        return list(row["logits"])
+    above = float(row["logit"]) - model.bundle.threshold
+    return [above if name == model.bundle.positive else -above for name in model.bundle.classes]
 
 
 def beside(folder: Path | None, name: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ PROCESSED = ("blur", "denoise")
 MOVED = ("resized", "offgrid")
 CONTROLS = PROCESSED + MOVED
 FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)

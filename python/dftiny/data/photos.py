@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.data.index import read_picture
+from dftiny.data.index import SUFFIXES, read_picture
 from dftiny.errors import DftError
 from dftiny.spec import SPEC_DIR, read_toml
 
@@ -23,7 +23,6 @@ SHRINK = (0.5, 0.78)
 MIN_TEXTURE = 3.0
 # Random places tried for one wanted crop before a photograph counts as exhausted.
 TRIES_PER_CROP = 8
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)

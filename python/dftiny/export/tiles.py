@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dftiny.data.index import INDEX, load_index, read_image, read_picture
+from dftiny.data.index import INDEX, SUFFIXES, load_index, read_image, read_picture
 from dftiny.data.tiles import tiles as cut
 from dftiny.errors import DftError
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_TILES_AN_IMAGE = 4
 
 
@@ -92,7 +91,7 @@ def _pictures(source: Path) -> list[Path]:
         raise DftError(
             f"there is nothing at {source}", "give a data folder, a folder of images or an .npz of tiles"
         )
-    return sorted(p for p in source.rglob("*") if p.suffix.lower() in PICTURES)
+    return sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
 def _cut(pictures: Iterator[tuple[str, np.ndarray]], tile: int) -> Iterator[np.ndarray]:

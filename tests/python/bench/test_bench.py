@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from PIL import Image
 
 from dftiny import spec
 from dftiny.artifact import read_json, read_manifest
@@ -353,3 +354,28 @@ def test_more_than_two_classes(three_classes: tuple[Path, Path], data: Path, tmp
     summary = bench(local_boards("host", bundle, folder), bundle, tmp_path / "b", data=data, limit=2).summary
     assert summary["metrics"] == {}
     assert summary["oracle"]["identical"] == summary["oracle"]["tiles"] == 2 * 256
+
+
+def test_images_by_class_get_the_metrics_that_fit(three_classes: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle, folder = three_classes
+    colours = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
+    for name, colour in colours.items():
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.new("RGB", (16, 8), colour).save(tmp_path / "images" / name / f"{i}.png")
+    # One picture lies in the wrong folder: five of six are right.
+    Image.new("RGB", (16, 8), colours["red"]).save(tmp_path / "images" / "blue" / "1.png")
+    boards = local_boards("host", bundle, folder)
+    summary = bench(boards, bundle, tmp_path / "out", data=tmp_path / "images").summary
+    assert summary["metrics"]["classes"]["accuracy"] == pytest.approx(5 / 6)
+    assert summary["oracle"]["identical"] == summary["oracle"]["tiles"] == 12
+    assert summary["data"]["simulated"] is False
+    limited = bench(boards, bundle, tmp_path / "few", data=tmp_path / "images", limit=3).summary
+    assert [i["label"] for i in limited["images"]] == ["red", "green", "blue"]
+
+
+def test_class_folders_without_images_are_refused(three_classes: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle, folder = three_classes
+    (tmp_path / "images" / "red").mkdir(parents=True)
+    with pytest.raises(DftError, match="no images in its folders red, green, blue"):
+        bench(local_boards("host", bundle, folder), bundle, tmp_path / "out", data=tmp_path / "images")
