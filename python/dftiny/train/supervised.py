@@ -24,6 +24,7 @@ from torch.nn import functional
 from dftiny import spec
 from dftiny.artifact import (
     MANIFEST,
+    Manifest,
     atomic_write,
     canonical_json,
     read_manifest,
@@ -142,7 +143,8 @@ def train(
 ) -> TrainSummary:
     """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`.
 
-    An interrupted run of the same recipe, data and seed in `out` is continued unless `resume` is false.
+    An interrupted run of the same recipe, data and seed in `out` is continued, a finished one kept as it is, unless
+    `resume` is false.
     `steps` overrides the recipe's. CheckFailed when the loss is no longer a number.
     """
     plan = parse_recipe(spec.recipe(recipe), recipe)
@@ -167,6 +169,11 @@ def _train(
 ) -> TrainSummary:
     started = time.monotonic()
     _claim(out)
+    if resume and (made := _finished(recipe, parent, out, seed)) is not None:
+        m = made.metrics
+        return TrainSummary(
+            out / CHECKPOINT, m["threshold"], m["val_auc"], recipe.steps, time.monotonic() - started
+        )
     key = hashlib.sha256(canonical_json([recipe.__dict__, parent, seed])).hexdigest()
     run = _Run(recipe, seed, key)
     resumed = resume and (out / LAST).is_file() and run.restore(out / LAST)
@@ -176,6 +183,22 @@ def _train(
     threshold, val_auc = _validate(run.net, data, index, recipe.tile)
     _write(run, out, parent, threshold, val_auc)
     return TrainSummary(out / CHECKPOINT, threshold, val_auc, resumed_at, time.monotonic() - started)
+
+
+def _finished(recipe: Recipe, parent: str, out: Path, seed: int) -> Manifest | None:
+    """The manifest in `out` when it is of this very run, finished, with the packages of today, and nothing was changed."""
+    if (out / LAST).is_file() or not (out / MANIFEST).is_file():
+        return None
+    try:
+        made = read_manifest(out, "train")
+    except CheckFailed:
+        return None
+    same = (
+        made.parents == {"data": parent}
+        and made.config == json.loads(canonical_json({"recipe": recipe.__dict__, "seed": seed}))
+        and made.tools == tool_versions("torch", "numpy", "pillow")
+    )
+    return made if same else None
 
 
 def _claim(out: Path) -> None:

@@ -206,3 +206,16 @@ def test_it_learns_and_evaluates(data: Path, tmp_path: Path) -> None:
         assert saved["logits"].shape == (16,)
         assert saved["ids"].tolist() == ["test0.0.real", "test0.0.tconv", "test1.0.real", "test1.0.tconv"]
     assert "pre" in result.text()
+
+
+def test_a_finished_run_is_kept_unless_it_was_changed(data: Path, recipe_file: str, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    first = train(recipe_file, data, out)
+    written = first.checkpoint.stat().st_mtime_ns
+    again = train(recipe_file, data, out)
+    assert first.checkpoint.stat().st_mtime_ns == written
+    assert (again.threshold, again.val_auc) == (first.threshold, first.val_auc)
+    whole = first.checkpoint.read_bytes()
+    first.checkpoint.write_bytes(whole[:-1])
+    train(recipe_file, data, out)
+    assert first.checkpoint.read_bytes() == whole
