@@ -303,7 +303,7 @@ def flash(**options: Any) -> None:
 @click.option(
     "--data",
     type=FOLDER,
-    help="Data folder; its test split before sharing is streamed.  [default: dftiny-runs/data, else golden tiles]",
+    help="Data folder (its test split before sharing), or a folder with one subfolder of images a class.  [default: dftiny-runs/data, else golden tiles]",
 )
 @click.option("--golden", is_flag=True, help="The model's golden tiles instead of images.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many images.")
