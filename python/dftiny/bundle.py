@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from dftiny.artifact import (
     write_manifest,
 )
 from dftiny.errors import CheckFailed, DftError
+
+if TYPE_CHECKING:
+    from dftiny.export.progress import Progress
 
 SCHEMA = 1
 ENGINE = "aot"
@@ -255,6 +258,17 @@ def labels_for(name: str, k: int, classes: Sequence[str] | None, threshold: floa
     return Labels(name, tuple(classes), positive, threshold)
 
 
+def _released_source(progress: Progress) -> Path:
+    """The released model: its checkpoint where it can be converted, else its int8 model."""
+    from dftiny.export.source import converter_installed
+    from dftiny.models import released_model
+
+    if converter_installed():
+        return released_model()
+    progress.say("the converter is not installed (dftiny[export]): taking the released int8 model as it is")
+    return released_model() / MODEL
+
+
 def export(
     source: Path | None = None,
     *,
@@ -281,22 +295,14 @@ def export(
     model is over budget.
     """
     from dftiny.export.progress import Progress
-    from dftiny.export.source import converter_installed, open_source
+    from dftiny.export.source import open_source
     from dftiny.export.stages import make_model
-    from dftiny.models import released_model
     from dftiny.target import load_target
 
     load_target(budget_target)  # a misspelt target is said before anything slow
     progress = Progress(quiet)
-    if source is None:
-        source = released_model()
-        if not converter_installed():
-            progress.say(
-                "the converter is not installed (dftiny[export]): taking the released int8 model as it is"
-            )
-            source /= MODEL
     given = open_source(
-        source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
+        source or _released_source(progress), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
         layout=layout, data=data,
     )  # fmt: skip
     if len(given.golden) < MIN_GOLDEN:

@@ -75,8 +75,6 @@ def evaluate(
 
     `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself.
     """
-    import torch
-
     from dftiny.nets.checkpoint import load_checkpoint
 
     refuse_foreign(out, stage="evaluate")
@@ -91,12 +89,7 @@ def evaluate(
     ]
     if not rows:
         raise DftError(f"{data} holds no images of {split}", "choose another --split or --sharing")
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        logits = list(_logits(model, data, rows))
-    finally:
-        torch.set_num_threads(before)
+    logits = list(_logits(model, data, rows, threads))
     metrics = image_metrics(rows, [image_logit(v) for v in logits], model.threshold, bootstrap=bootstrap)
     tiles = sum(len(v) for v in logits)
     with new_folder(out, stage="evaluate") as folder:
@@ -124,21 +117,29 @@ def evaluate(
     return summary
 
 
-def _logits(model: Checkpoint, data: Path, rows: Sequence[ImageRow]) -> Iterator[NDArray[np.float32]]:
-    """Real-versus-fake logits [tiles] of each image; one thread decodes ahead."""
+def _logits(
+    model: Checkpoint, data: Path, rows: Sequence[ImageRow], threads: int
+) -> Iterator[NDArray[np.float32]]:
+    """Real-versus-fake logits [tiles] of each image, on `threads` torch threads; one more decodes ahead."""
+    import torch
     from rich.progress import track
 
     from dftiny.nets.predict import image_tile_logits
 
-    with ThreadPoolExecutor(1) as ahead:
-        following = ahead.submit(read_image, data, rows[0])
-        for i in track(range(len(rows)), description="evaluate"):
-            image = following.result()
-            if i + 1 < len(rows):
-                following = ahead.submit(read_image, data, rows[i + 1])
-            logits = image_tile_logits(model.net, image, model.tile)
-            # Two outputs are a softmax pair (fake, real): their difference is the logit.
-            yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with ThreadPoolExecutor(1) as ahead:
+            following = ahead.submit(read_image, data, rows[0])
+            for i in track(range(len(rows)), description="evaluate"):
+                image = following.result()
+                if i + 1 < len(rows):
+                    following = ahead.submit(read_image, data, rows[i + 1])
+                logits = image_tile_logits(model.net, image, model.tile)
+                # Two outputs are a softmax pair (fake, real): their difference is the logit.
+                yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+    finally:
+        torch.set_num_threads(before)
 
 
 def _write_tiles(path: Path, rows: Sequence[ImageRow], logits: Sequence[NDArray[np.float32]]) -> None:
