@@ -110,9 +110,7 @@ class Budget:
     def require(self) -> None:
         """Raise CheckFailed with the reasons when it does not fit."""
         if self.reasons:
-            raise CheckFailed(
-                "; ".join(self.reasons), "use a smaller tile or a smaller net, or another --target"
-            )
+            raise CheckFailed("; ".join(self.reasons), "use a smaller tile, a smaller net or another target")
 
 
 def region_specs(target: Target) -> tuple[RegionSpec, ...]:

@@ -306,6 +306,11 @@ def bench_command(
             "bench needs a board", "give --port /dev/ttyACM0 for a real one, or --board mps2_an500 or host"
         )
     if port is not None:
+        if build_dir is not None or flags or jobs > 1:
+            raise DftError(
+                "--build, --flag and --jobs are for boards that bench starts itself",
+                "leave them away with --port",
+            )
         boards = port_boards(port, bundle, baud)
     else:
         assert board is not None

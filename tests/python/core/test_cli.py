@@ -37,6 +37,7 @@ def test_help_has_examples(command: str) -> None:
         (["evaluate", "nowhere"], "nowhere"),
         (["export", "nowhere.onnx"], "nowhere"),
         (["budget", "--target", "z80", "x"], "z80"),
+        (["bench", "--port", "/dev/nowhere", "--jobs", "2"], "--jobs"),
     ],
 )
 def test_what_is_not_there_is_one_sentence(tmp_path: Path, args: list[str], words: str) -> None:
