@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, PadOptions
 
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -18,17 +20,21 @@ _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 NO_PAD = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One operator to run. `sources` are its activation inputs (without constants, a folded PAD looked through),
     `reads` the buffers they lie in (tensor indices after `views`); `writes` is the buffer of its output; `pad`
-    (top, bottom, left, right) was a PAD before it."""
+    (top, bottom, left, right) was a PAD before it. `table`, int8[256] in the order −128…127, is a pointwise function
+    that was fused behind the operator: `writes` then holds table[y + 128] of the operator's own output y, whose
+    quantisation is still that of `op.outputs[0]`. `absorbed` are the operators that the table replaces."""
 
     op: Op
     sources: tuple[int, ...]
     reads: tuple[int, ...]
     writes: int
     pad: tuple[int, int, int, int]
+    table: np.ndarray | None = None
+    absorbed: tuple[Op, ...] = ()
 
 
 @dataclass(frozen=True)
