@@ -12,12 +12,15 @@
 
 #define DFT_WINDOW_ROWS_MAX 16u
 #define DFT_OUT_ROWS_MAX 2u
+#define DFT_MORE_MAX 3u
 
 typedef struct dft_event {
     /* Rows of the first operand under the windows of all output rows of this event, top to bottom (dilated windows:
      * only rows that have a tap); NULL where the window leaves the map: such a row holds the zero point. */
     const int8_t *in[DFT_WINDOW_ROWS_MAX];
     const int8_t *in2; /* second operand: its row of the same index, or all of it when it has one row only */
+    /* Third and further operands, likewise (coefficient vectors of a Shift-Max); NULL where there is none. */
+    const int8_t *more[DFT_MORE_MAX];
     int8_t *out[DFT_OUT_ROWS_MAX];
     uint32_t row;  /* index of the row that goes to out[0] */
     uint32_t rows; /* how many rows to write; fewer than the kernel's usual number only at the map's end */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from dftiny.graph.types import Graph, Op
+from dftiny.graph.types import Graph, Op, ShiftMaxOptions
 
 
 def macs(graph: Graph, op: Op) -> int:
@@ -18,6 +18,8 @@ def macs(graph: Graph, op: Op) -> int:
         return out.elements * math.prod(w.shape[1:3])
     if op.kind == "FULLY_CONNECTED":
         return out.elements * graph.tensors[op.inputs[1]].shape[1]
+    if isinstance(op.options, ShiftMaxOptions):
+        return out.elements * sum(len(b.terms) for b in op.options.branches)
     return out.elements if op.kind == "MUL" else 0
 
 

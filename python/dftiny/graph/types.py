@@ -1,7 +1,7 @@
 """The typed graph: what an int8 .tflite says, as frozen dataclasses of plain integers and numpy arrays.
 
 Everything here has been checked by `dftiny.graph.load`: indices are in range, shapes and constants agree,
-every operator is one of ops.toml. Readers: the oracle (int8), the planner, the budget and the C generator.
+every operator is one of ops.toml, or one of the two that only dftiny.rewrite makes (TABLE and SHIFT_MAX). Readers: the oracle (int8), the planner, the budget and the C generator.
 """
 
 from __future__ import annotations
@@ -186,6 +186,45 @@ class ConcatenationOptions:
     axis: int
 
 
+@dataclass(frozen=True)
+class TableOptions:
+    """TABLE, which no file holds (dftiny.rewrite makes it): a pointwise function. `values`: its 256 outputs for the
+    inputs −128…127."""
+
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ShiftTerm:
+    """One product of a SHIFT_MAX: channels `indices` of the map, times a coefficient a channel. `scale` (a float32
+    value), `zero_point` and `activation` are those of the product."""
+
+    indices: tuple[int, ...]
+    scale: float
+    zero_point: int
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class ShiftBranch:
+    """The sum or difference of two products, with its own quantisation and activation."""
+
+    kind: Literal["ADD", "SUB"]
+    terms: tuple[ShiftTerm, ShiftTerm]
+    scale: float
+    zero_point: int
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class ShiftMaxOptions:
+    """SHIFT_MAX, which no file holds (dftiny.rewrite makes it): the maximum of one or two branches, MicroNet's Dynamic
+    Shift-Max without the small net that finds the coefficients. Inputs: the map [1, H, W, C], then a vector of
+    coefficients [1, 1, 1, n] for every term of every branch; output [1, H, W, n]."""
+
+    branches: tuple[ShiftBranch, ...]
+
+
 Options = (
     ConvOptions
     | DepthwiseOptions
@@ -200,18 +239,24 @@ Options = (
     | TransposeOptions
     | GatherOptions
     | ConcatenationOptions
+    | TableOptions
+    | ShiftMaxOptions
 )
 
 
 @dataclass(frozen=True)
 class Op:
-    """One operator, in execution order. `inputs` are tensor indices, −1 = absent."""
+    """One operator, in execution order. `inputs` are tensor indices, −1 = absent.
+
+    `index` is its place in the file; after a rewrite, that of the last operator it stands for, and `absorbed` the
+    places of the others (sorted)."""
 
     index: int
     kind: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Options | None
+    absorbed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

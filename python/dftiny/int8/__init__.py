@@ -1,4 +1,5 @@
-"""The oracle: int8 inference in numpy, equal with == to TFLM's reference kernels on every operator of ops.toml.
+"""The oracle: int8 inference in numpy, equal with == to TFLM's reference kernels on every operator of ops.toml,
+and the two operators that rewrites make of several.
 
 Used by the export's gates, by the bench to check what a board answers, and by the C generator, which takes
 its multipliers, tables and bounds from here so that the generated C cannot disagree.
@@ -15,9 +16,11 @@ from dftiny.int8.arith import mean_params, mul_params, softmax_exponentials, sof
 from dftiny.int8.conv import output_multipliers, padding_before
 from dftiny.int8.fixed import activation_range, multiply, quantize_multiplier, requantize
 from dftiny.int8.pointwise import table
+from dftiny.int8.shift_max import branch_graph, shift_max
 
 __all__ = [
     "activation_range",
+    "branch_graph",
     "from_pixels",
     "mean_params",
     "mul_params",
@@ -108,8 +111,10 @@ def _run_op(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> np.ndarray:
             y = arith.pool(graph, op, x[:, 0])
         case "SOFTMAX":
             y = arith.softmax(graph, op, x)
-        case "RELU" | "RELU6" | "HARD_SWISH" | "LOGISTIC" | "QUANTIZE":
+        case "RELU" | "RELU6" | "HARD_SWISH" | "LOGISTIC" | "QUANTIZE" | "TABLE":
             y = pointwise.lookup(graph, op, x)
+        case "SHIFT_MAX":
+            y = shift_max(graph, op, x, [_operand(graph, values, t) for t in op.inputs[1:]])
         case _:
             y = _layout(graph, op, x, values)
     return y.reshape(-1, *shape)

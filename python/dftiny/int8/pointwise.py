@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dftiny.graph import Graph, Op, Tensor
+from dftiny.graph import Graph, Op, TableOptions, Tensor
 from dftiny.int8 import fixed
 
 _ALL = np.arange(-128, 128, dtype=np.int64)
 
 
 def table(graph: Graph, op: Op) -> np.ndarray:
-    """int8[256]: entry q + 128 is the output for input q. Kinds: those of `TABLES`."""
+    """int8[256]: entry q + 128 is the output for input q. Kinds: those of `TABLES`, and TABLE."""
+    if isinstance(op.options, TableOptions):
+        return np.array(op.options.values, np.int8)
     x, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     return TABLES[op.kind](x, out)
 
