@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raised whenever a struct or a weight order below changes: generated code refuses another version. */
-#define DFT_KERNELS_VERSION 1
+#define DFT_KERNELS_VERSION 2
 
 /* Requantisation of one output channel: ((acc << left) * mult, twice rounded) >> right, plus the zero point.
  * `left1` is left + 1: the doubling of the high multiplication is part of the shift. `round` is half of
@@ -113,12 +113,14 @@ typedef struct dft_pool {
     int8_t act_min, act_max;
 } dft_pool;
 
-/* Output [n0][n1][n2][n3] from input [..] with `before` values in front of and `after` behind each dimension. */
+/* Output [n0][n1][n2][n3] from input [..] with `before` values in front of and `after` behind each dimension.
+ * `values`: one a channel, where channels are not padded; or null, then `value` is everywhere. */
 typedef struct dft_pad {
     uint32_t in[4];
     uint32_t before[4];
     uint32_t after[4];
     int8_t value;
+    const int8_t *values;
 } dft_pad;
 
 typedef struct dft_lut {

@@ -98,7 +98,7 @@ def _foldable_pads(graph: Graph) -> dict[int, Op]:
         if (
             op.kind == "PAD"
             and target not in graph.outputs
-            and _spatial_only(op)
+            and _zero_and_spatial(op)
             and op.inputs[0] not in found
             and readers.get(target)
             and all(_takes_pad(r, target) for r in readers[target])
@@ -107,9 +107,13 @@ def _foldable_pads(graph: Graph) -> dict[int, Op]:
     return found
 
 
-def _spatial_only(op: Op) -> bool:
+def _zero_and_spatial(op: Op) -> bool:
     amounts = cast(PadOptions, op.options)
-    return len(amounts.before) == 4 and not any(amounts.before[d] or amounts.after[d] for d in (0, 3))
+    return (
+        amounts.values is None
+        and len(amounts.before) == 4
+        and not any(amounts.before[d] or amounts.after[d] for d in (0, 3))
+    )
 
 
 def _takes_pad(op: Op, tensor: int) -> bool:

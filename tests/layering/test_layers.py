@@ -25,6 +25,7 @@ LEVEL = {
     "dftiny.int8": 1,
     "dftiny.target": 1,
     "dftiny.steps": 1,
+    "dftiny.rewrite": 1,
     "dftiny.elf": 1,
     "dftiny.kernels": 1,
     "dftiny.plan": 1,

@@ -144,10 +144,12 @@ class MulOptions:
 
 @dataclass(frozen=True)
 class PadOptions:
-    """PAD: elements added before and after each dimension (the constant second input, resolved)."""
+    """PAD: elements added before and after each dimension (the constant second input, resolved). They are the zero
+    point; or, in a PAD that a rewrite made, `values`, one for each of the (then not padded) channels."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
+    values: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,13 @@ def run(graph: Graph, x: np.ndarray) -> np.ndarray:
 
 
 def run_all(graph: Graph, x: np.ndarray) -> dict[int, np.ndarray]:
-    """Every activation by tensor index, int8[n, …] without the batch of 1, for inputs int8[n, H, W, C]."""
+    """Every activation by tensor index, int8[n, …], for inputs int8[n, H, W, C]; where a tensor's first dimension is
+    the batch of 1, it is left out."""
     _check_input(graph, x)
     values = {graph.inputs[0]: x.reshape(-1, *graph.input.shape)}
     for op in graph.ops:
         values[op.outputs[0]] = _run_op(graph, op, values)
-    return {t: v.reshape(len(x), *graph.tensors[t].shape[1:]) for t, v in values.items()}
+    return {t: v[:, 0] if graph.tensors[t].shape[:1] == (1,) else v for t, v in values.items()}
 
 
 def _check_input(graph: Graph, x: np.ndarray) -> None:
@@ -131,9 +132,8 @@ def _pair(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> tuple[np.ndarr
 def _layout(graph: Graph, op: Op, x: np.ndarray, values: dict[int, np.ndarray]) -> np.ndarray:
     """Operators that only move int8 values."""
     match op.options:
-        case PadOptions(before, after):
-            widths = ((0, 0), *zip(before, after, strict=True))
-            return np.pad(x, widths, constant_values=graph.tensors[op.outputs[0]].zero_point)
+        case PadOptions():
+            return _padded(op.options, x, graph.tensors[op.outputs[0]].zero_point)
         case TransposeOptions(perm):
             return x.transpose(0, *(p + 1 for p in perm))
         case GatherOptions(axis):
@@ -146,6 +146,16 @@ def _layout(graph: Graph, op: Op, x: np.ndarray, values: dict[int, np.ndarray]) 
             return np.concatenate([np.broadcast_to(p, (n, *p.shape[1:])) for p in parts], axis=axis + 1)
         case _:
             return x  # RESHAPE, SQUEEZE, EXPAND_DIMS: the caller reshapes
+
+
+def _padded(o: PadOptions, x: np.ndarray, zero_point: int) -> np.ndarray:
+    sizes = [a + n + b for a, n, b in zip(o.before, x.shape[1:], o.after, strict=True)]
+    y = np.empty((len(x), *sizes), np.int8)
+    y[...] = zero_point if o.values is None else np.array(o.values, np.int8)
+    inside = (slice(a, a + n) for a, n in zip(o.before, x.shape[1:], strict=True))
+    where = (slice(None), *inside)
+    y[where] = x
+    return y
 
 
 def from_pixels(tiles: np.ndarray) -> np.ndarray:

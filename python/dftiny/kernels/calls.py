@@ -46,7 +46,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_mul": 64,
     "dft_mean": 24,
     "dft_pool": 38,
-    "dft_pad": 52,
+    "dft_pad": 56,
     "dft_lut": 8,
     "dft_concat": 16,
     "dft_transpose": 32,
@@ -357,7 +357,8 @@ def _pad(graph: Graph, step: Step) -> list[Call]:
         ("after", _four(o.after, 0)),
         ("value", y.zero_point),
     )
-    return _call(graph, step, "dft_pad_s8", "dft_pad", fields)
+    pointers = () if o.values is None else (("values", Const("int8_t", "tables", np.array(o.values))),)
+    return _call(graph, step, "dft_pad_s8", "dft_pad", fields, pointers)
 
 
 def _concatenation(graph: Graph, step: Step) -> list[Call]:
@@ -447,6 +448,7 @@ _MAKERS: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
     "HARD_SWISH": _table,
     "LOGISTIC": _table,
     "QUANTIZE": _table,
+    "TABLE": _table,
     "MEAN": _mean,
     "MAX_POOL_2D": _pool,
     "AVERAGE_POOL_2D": _pool,
