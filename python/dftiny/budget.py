@@ -16,8 +16,7 @@ from dftiny.code_size import Base, load_code_sizes, run_bytes
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph, load, macs
 from dftiny.kernels.count import ConstBytes, ModelCode, model_code
-from dftiny.plan import DoesNotFit, Plan, RegionSpec, buffers, plan
-from dftiny.steps import steps
+from dftiny.plan import DoesNotFit, Plan, RegionSpec, plan
 from dftiny.target import Region, Target, load_target
 
 SCHEMA = 1
@@ -126,17 +125,15 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
     """
     if engine != "aot":
         raise DftError(f"there is no budget for engine {engine!r}", "use the aot engine")
-    code = model_code(graph)
     sizes = load_code_sizes()
     base = sizes.base_of(target.name)
     reasons: list[str] = []
     layout, region_bytes = _activations(graph, target, reasons)
+    code = model_code(layout)
     code_bytes = base.flash_bytes + sizes.kernels(code.functions)
-    code_bytes += run_bytes(graph, code, _offsets(layout, code)) + _ARENA_FLASH_BYTES * (
-        len(region_bytes) - 1
-    )
+    code_bytes += run_bytes(code) + _ARENA_FLASH_BYTES * (len(region_bytes) - 1)
     regions = _regions(graph, target, region_bytes, code_bytes + code.const.total, base)
-    ops = _ops(graph, code)
+    ops = _ops(graph, layout, code)
     reasons += _flash_reasons(regions[0], ops) + _statics_reasons(regions, target)
     limit = target.max_macs if max_macs is None else max_macs
     total_macs = sum(o.macs for o in ops)
@@ -151,7 +148,7 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
         ram_bytes=sum(region_bytes.values()),
         ram_used_bytes=sum(r.used + r.reserved for r in ram),
         ram_total_bytes=target.ram_total_bytes,
-        lower_bound_bytes=layout.lower_bound_bytes if layout else max((o.live_bytes for o in ops), default=0),
+        lower_bound_bytes=layout.lower_bound_bytes,
         code_bytes=code_bytes,
         code_measured=base.measured,
         const=code.const,
@@ -161,7 +158,7 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
         regions=regions,
         ops=ops,
         reasons=tuple(reasons),
-        plan=layout,
+        plan=None if reasons and sum(region_bytes.values()) > layout.total_bytes else layout,
     )
 
 
@@ -180,21 +177,17 @@ def budget_file(
     return budget(load(model), target, engine, max_macs=max_macs)
 
 
-def _activations(graph: Graph, target: Target, reasons: list[str]) -> tuple[Plan | None, dict[str, int]]:
-    """The plan and bytes by region; without a plan the largest region takes all and a reason says how much."""
+def _activations(graph: Graph, target: Target, reasons: list[str]) -> tuple[Plan, dict[str, int]]:
+    """The plan and bytes by region. Where none fits, the plan for memory without end, and a reason that says which
+    region, the largest, would have to grow by how much."""
+    specs = region_specs(target)
     try:
-        layout = plan(graph, region_specs(target))
+        layout = plan(graph, specs)
     except DoesNotFit as e:
         reasons.append(e.reason)
-        return None, {e.region: target.region(e.region).bytes + e.over_bytes}
+        endless = RegionSpec(e.region, 1 << 40, target.region(e.region).align)
+        return plan(graph, [endless]), {e.region: target.region(e.region).bytes + e.over_bytes}
     return layout, dict(layout.region_bytes)
-
-
-def _offsets(layout: Plan | None, code: ModelCode) -> list[int]:
-    if layout is None:
-        return [4097] * len(code.operands)  # any offset that takes a literal
-    place = {p.tensor: p.offset for p in layout.placements}
-    return [place[t] for t in code.operands]
 
 
 def _regions(
@@ -216,14 +209,10 @@ def _regions(
     return tuple(out)
 
 
-def _ops(graph: Graph, code: ModelCode) -> tuple[OpBudget, ...]:
-    """All operators; those that became views or part of a window need nothing and keep nothing alive."""
-    prepared = steps(graph)
-    distinct = set(buffers(prepared).values())
-    live = {
-        step.op.index: sum(b.bytes for b in distinct if b.first <= i <= b.last)
-        for i, step in enumerate(prepared.steps)
-    }
+def _ops(graph: Graph, layout: Plan, code: ModelCode) -> tuple[OpBudget, ...]:
+    """All operators; those that became views, part of a window or a table behind another one need nothing and keep
+    nothing alive. `live_bytes`: everything in memory while any row of the operator is computed, at most."""
+    live = _live(layout)
     return tuple(
         OpBudget(
             index=op.index,
@@ -235,6 +224,20 @@ def _ops(graph: Graph, code: ModelCode) -> tuple[OpBudget, ...]:
         )
         for op in graph.ops
     )
+
+
+def _live(layout: Plan) -> dict[int, int]:
+    """Bytes of all buffers alive in a segment, for each operator that runs in it."""
+    live: dict[int, int] = {}
+    start = 0
+    buffers = {(p.region, p.offset, p.bytes, p.first, p.last) for p in layout.placements}
+    for segment in layout.segments:
+        end = start + len(segment.events) - 1
+        total = sum(b[2] for b in buffers if b[3] <= end and b[4] >= start)
+        total = min(total, layout.total_bytes)
+        live |= {lane.step.op.index: total for lane in segment.lanes}
+        start = end + 1
+    return live
 
 
 def _flash_reasons(flash: RegionBudget, ops: tuple[OpBudget, ...]) -> list[str]:

@@ -6,12 +6,11 @@ does not depend on the model, and per kernel function what it adds. Here is only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dftiny import spec
 from dftiny.errors import DftError
-from dftiny.graph import Graph
 from dftiny.kernels.count import ModelCode
 
 CODE_SIZE = "code_size.toml"
@@ -57,17 +56,18 @@ def load_code_sizes() -> CodeSizes:
     return CodeSizes(base, {n: int(v) for n, v in value["kernel"].items()})
 
 
-def run_bytes(graph: Graph, code: ModelCode, offsets: Sequence[int]) -> int:
+def run_bytes(code: ModelCode) -> int:
     """Bytes of the generated straight-line function and the engine's glue, never less than what gcc makes.
 
-    `offsets` are the arena offsets of all operands in the order of the calls. Thumb-2: an address is a literal
-    (a load and a word), a base register plus an immediate, or a base register plus a literal; then a call, and
-    behind each operator the hook with its number.
+    Thumb-2: an address is a literal (a load and a word), a base register plus an immediate, or a base register plus
+    a literal; then a call, and behind each whole-tensor operator the hook with its number.
     """
     glue = 64  # prologue, epilogue, open(), alignment of pools
-    calls = code.calls * (6 + 4) + sum(_address_bytes(o) for o in offsets) + code.const_operands * 6
-    hooks = sum(4 + (2 if i < 256 else 4) for i in range(min(len(graph.ops), code.calls)))
-    return glue + calls + hooks
+    segments = code.segments * (6 + 2 + 4)
+    calls = (
+        code.calls * (6 + 4 + 8) + sum(2 + _address_bytes(o) for o in code.operands) + code.const_operands * 6
+    )
+    return glue + segments + calls
 
 
 def _address_bytes(offset: int) -> int:

@@ -3,19 +3,24 @@
 - RESHAPE, SQUEEZE, EXPAND_DIMS and a QUANTIZE that changes nothing become views: two names of one buffer.
 - PAD in front of convolutions without padding of their own goes into their window: a padded position holds
   the zero point and contributes nothing, so the result is the same to the bit and the padded copy is gone.
+- A pointwise function of one operator's result, which nobody else reads, becomes a table behind that operator.
 Used by the planner, the budget and the C generator, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
+from dftiny import int8
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, PadOptions
 
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+POINTWISE = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TABLE")
+# Kernels of these end every element with a requantisation, behind which a table costs one load.
+_TAKES_TABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB")
 _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")
 NO_PAD = (0, 0, 0, 0)
 
@@ -61,7 +66,32 @@ def steps(graph: Graph) -> Steps:
             continue
         views[target] = target
         out.append(Step(op, tuple(reads), tuple(views[t] for t in reads), target, pad))
-    return Steps(graph, tuple(out), views)
+    return Steps(graph, tuple(_with_tables(graph, out)), views)
+
+
+def _with_tables(graph: Graph, found: list[Step]) -> list[Step]:
+    """Pointwise steps moved into the step before them, where that is their only reader."""
+    readers: dict[int, int] = {graph.outputs[0]: 1}
+    for step in found:
+        for t in step.reads:
+            readers[t] = readers.get(t, 0) + 1
+    out: list[Step] = []
+    for step in found:
+        maker = out[-1] if out else None
+        if (
+            maker is not None
+            and step.op.kind in POINTWISE
+            and maker.op.kind in _TAKES_TABLE
+            and step.reads == (maker.writes,)
+            and readers[maker.writes] == 1
+        ):
+            values = int8.table(graph, step.op)
+            if maker.table is not None:
+                values = values[maker.table.astype(np.int64) + 128]
+            out[-1] = replace(maker, writes=step.writes, table=values, absorbed=(*maker.absorbed, step.op))
+        else:
+            out.append(step)
+    return out
 
 
 def _reads(graph: Graph, op: Op, folded: dict[int, Op]) -> tuple[list[int], tuple[int, int, int, int]]:

@@ -57,7 +57,7 @@ def build(graph: Graph, plan: Plan, folder: Path) -> Path:
     for name, text in model_c(graph, plan, bundle_digest=bytes(32)).items():
         (folder / name).write_text(text)
     sources = [folder / "main.c", folder / "dft_model.c", *sorted((FIRMWARE / "kernels").glob("*.c"))]
-    sources.append(FIRMWARE / "engines/aot/dft_aot.c")
+    sources += sorted((FIRMWARE / "engines/aot").glob("*.c"))
     elf = folder / "model.elf"
     link = [
         "-nostdlib",

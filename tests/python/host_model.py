@@ -27,7 +27,7 @@ INCLUDES = [f"-I{FIRMWARE / d}" for d in ("include", "kernels", "engines/aot")]
 
 def build_library(folder: Path) -> Path:
     """Kernels, aot engine and the runner, compiled once with sanitizers."""
-    sources = [*sorted((FIRMWARE / "kernels").glob("*.c")), FIRMWARE / "engines/aot/dft_aot.c"]
+    sources = [*sorted((FIRMWARE / "kernels").glob("*.c")), *sorted((FIRMWARE / "engines/aot").glob("*.c"))]
     sources.append(REPO / "tests/c/kernels/run_model.c")
     objects = []
     for source in sources:

@@ -1,4 +1,4 @@
-"""A planned graph → dft_model.c and dft_model.h: constants, parameter structs and straight-line kernel calls.
+"""A plan → dft_model.c and dft_model.h: constants, parameter structs, lanes, scripts and the run function.
 
 No floats, no time, no path: equal input gives equal bytes. The file defines `dft_the_engine` (name "aot") and
 refuses kernels of another version. kernels/count.py counts what the file's constants take on a 32-bit chip, for
@@ -15,15 +15,17 @@ import numpy as np
 from dftiny import spec
 from dftiny.codegen.c_text import int_array, struct, struct_array
 from dftiny.codegen.guard import banner
+from dftiny.codegen.segments_c import segments_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph
-from dftiny.kernels.calls import STRUCT_BYTES, Call, Const, calls
-from dftiny.kernels.count import distinct_constants
-from dftiny.plan import Placement, Plan
-from dftiny.steps import steps
+from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
+from dftiny.kernels.count import distinct_constants, kernel_headers
+from dftiny.kernels.rows import RowCall
+from dftiny.plan import Placement, Plan, PlannedSegment
 
 MAX_REGIONS = 4  # DFT_AOT_REGIONS_MAX
 _VERSION = re.compile(r"^#define DFT_KERNELS_VERSION (\d+)$", re.MULTILINE)
+Names = Mapping[tuple[str, bytes], str]
 
 
 def model_c(
@@ -41,18 +43,21 @@ def model_c(
         raise DftError(
             f"{graph.name} is spread over {len(regions)} memory regions, the engine knows {MAX_REGIONS}"
         )
-    made = calls(steps(graph))
-    names = {key: f"k{i}" for i, key in enumerate(distinct_constants(made))}
+    constants = distinct_constants(plan)
+    names = {key: f"k{i}" for i, key in enumerate(constants)}
     parts = [
-        banner("constants and calls of one model"),
+        banner("constants and schedule of one model"),
         '#include "dft_model.h"\n',
         '#include "dft_aot.h"',
-        '#include "dft_kernels.h"\n',
-        _guards(made),
+        '#include "dft_kernels.h"',
+        *(f'#include "{header}"' for header in kernel_headers(plan)),
+        '#include "dft_run.h"\n',
+        _guards(plan),
         int_array("uint8_t", "digest", np.frombuffer(bundle_digest, np.uint8)),
-        *(_constant(names[key], const) for key, const in distinct_constants(made).items()),
-        *(_params(i, call, names) for i, call in enumerate(made)),
-        _run(plan, made, names, regions),
+        *(_constant(names[key], const) for key, const in constants.items()),
+        *_all_params(plan, names),
+        segments_c(plan, regions),
+        _run(plan, names, regions),
         _engine(graph, plan, regions, aligns or {}),
     ]
     return {"dft_model.c": "\n".join(parts), "dft_model.h": _header(graph, plan)}
@@ -70,7 +75,7 @@ def kernels_version() -> int:
     return int(found.group(1))
 
 
-def _guards(made: Sequence[Call]) -> str:
+def _guards(plan: Plan) -> str:
     version = kernels_version()
     lines = [
         f"#if DFT_KERNELS_VERSION != {version}",
@@ -78,9 +83,12 @@ def _guards(made: Sequence[Call]) -> str:
         "#endif",
         "/* The budget counts these sizes on 32-bit chips. */",
     ]
-    used = sorted({c.struct for c in made} | {"dft_channel"})
+    used = {c.struct for lane in plan.lanes for c in lane.whole}
+    used |= {lane.call.struct for lane in plan.lanes if lane.call}
+    used |= {"dft_lane", "dft_segment"}
     lines += [
-        f'_Static_assert(sizeof(void *) != 4 || sizeof({s}) == {STRUCT_BYTES[s]}, "{s}");' for s in used
+        f'_Static_assert(sizeof(void *) != 4 || sizeof({s}) == {STRUCT_BYTES[s]}, "{s}");'
+        for s in sorted(used)
     ]
     return "\n".join(lines) + "\n"
 
@@ -91,39 +99,49 @@ def _constant(name: str, const: Const) -> str:
     return int_array(const.ctype, name, const.values)
 
 
-def _params(i: int, call: Call, names: Mapping[tuple[str, bytes], str]) -> str:
+def _all_params(plan: Plan, names: Names) -> list[str]:
+    """Every parameter struct: p<lane> of a row kernel, p<lane>_<n> of whole-tensor calls."""
+    out = []
+    for lane in plan.lanes:
+        if lane.call is not None:
+            out.append(_params(f"p{lane.index}", lane.call, names))
+        out += [_params(f"p{lane.index}_{n}", call, names) for n, call in enumerate(lane.whole)]
+    return out
+
+
+def _params(name: str, call: Call | RowCall, names: Names) -> str:
     pointers = tuple((member, names[const.key]) for member, const in call.pointers)
-    return struct(call.struct, f"p{i}", (*call.fields, *pointers))
+    return struct(call.struct, name, (*call.fields, *pointers))
 
 
-def _run(
-    plan: Plan,
-    made: Sequence[Call],
-    names: Mapping[tuple[str, bytes], str],
-    regions: Sequence[str],
-) -> str:
-    """The straight-line function: one kernel call a line, the hook behind the last call of each operator."""
+def _run(plan: Plan, names: Names, regions: Sequence[str]) -> str:
+    """The straight-line function: a segment a line, or the whole-tensor calls of one operator and its hook."""
     place = {p.tensor: p for p in plan.placements}
-    lines = ["static void run(int8_t *const *base)", "{"]
-    used = sorted(
-        {regions.index(place[t].region) for c in made for t in (*c.inputs, c.output) if isinstance(t, int)}
-    )
-    lines += [f"    int8_t *r{i} = base[{i}];" for i in used]
-    if not used:
-        lines.append("    (void)base;")
-    for i, call in enumerate(made):
+    body: list[str] = []
+    for number, segment in enumerate(plan.segments):
+        if segment.lanes[0].call is not None:
+            body.append(f"    dft_run_segment(&g{number}, base);")
+        else:
+            body += _whole(segment, place, names, regions)
+    return "\n".join(["static void run(int8_t *const *base)", "{", *body, "}"]) + "\n"
+
+
+def _whole(
+    segment: PlannedSegment, place: Mapping[int, Placement], names: Names, regions: Sequence[str]
+) -> list[str]:
+    (lane,) = segment.lanes
+    out = []
+    for n, call in enumerate(lane.whole):
         pointers = [
             names[t.key] if isinstance(t, Const) else _at(place[t], regions)
             for t in (*call.inputs, call.output)
         ]
-        lines.append(f"    {call.function}(&p{i}, {', '.join(pointers)});")
-        if i + 1 == len(made) or made[i + 1].op.index != call.op.index:
-            lines.append(f"    dft_aot_done({call.op.index});")
-    return "\n".join([*lines, "}"]) + "\n"
+        out.append(f"    {call.function}(&p{lane.index}_{n}, {', '.join(pointers)});")
+    return [*out, f"    dft_aot_done({lane.step.op.index});"]
 
 
 def _at(p: Placement, regions: Sequence[str]) -> str:
-    return f"r{regions.index(p.region)} + {p.offset}"
+    return f"base[{regions.index(p.region)}] + {p.offset}"
 
 
 def _engine(graph: Graph, plan: Plan, regions: Sequence[str], aligns: Mapping[str, int]) -> str:
@@ -132,7 +150,7 @@ def _engine(graph: Graph, plan: Plan, regions: Sequence[str], aligns: Mapping[st
     ends = []
     for t in (graph.inputs[0], graph.outputs[0]):
         p = place[t]
-        ends.append(f"{{{regions.index(p.region)}, {p.offset}, {p.bytes}}}")
+        ends.append(f"{{{regions.index(p.region)}, {p.offset}, {graph.tensors[t].nbytes}}}")
     return f"""static const dft_region_need needs[{len(regions)}] = {{
 {needs}
 }};

@@ -52,6 +52,8 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_transpose": 32,
     "dft_gather": 20,
     "dft_softmax": 12,
+    "dft_lane": 56,
+    "dft_segment": 12,
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits
@@ -153,13 +155,18 @@ def inner_range(in_size: int, out_size: int, extent: int, stride: int, pad: int)
     return first, max(first, end)
 
 
-def _same_pad(in_size: int, out_size: int, extent: int, stride: int) -> int:
+def same_pad(in_size: int, out_size: int, extent: int, stride: int) -> int:
     """TensorFlow's SAME padding in front (the odd element goes behind)."""
     return max((out_size - 1) * stride + extent - in_size, 0) // 2
 
 
 def calls(prepared: Steps) -> tuple[Call, ...]:
     """All kernel calls of the graph, in order. Raises DftError naming an operator without a kernel."""
+    return tuple(call for step in prepared.steps for call in step_calls(prepared.graph, step))
+
+
+def step_calls(graph: Graph, step: Step) -> list[Call]:
+    """The whole-tensor calls of one step, with the table that was fused behind it applied in place."""
     from dftiny.kernels import products  # products.py uses the types above
 
     makers: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
@@ -168,13 +175,20 @@ def calls(prepared: Steps) -> tuple[Call, ...]:
         "FULLY_CONNECTED": products.fully_connected,
         **_MAKERS,
     }
-    out: list[Call] = []
-    for step in prepared.steps:
-        maker = makers.get(step.op.kind)
-        if maker is None:
-            raise refuse(step.op, "it has no kernel")
-        out.extend(maker(prepared.graph, step))
-    return tuple(out)
+    maker = makers.get(step.op.kind)
+    if maker is None:
+        raise refuse(step.op, "it has no kernel")
+    made = list(maker(graph, step))
+    if step.table is not None:
+        made.append(_fused_table(graph, step, step.table))
+    return made
+
+
+def _fused_table(graph: Graph, step: Step, values: np.ndarray) -> Call:
+    """A pass over the output in place; the kernel's table is indexed by the value read as uint8."""
+    table = Const("int8_t", "tables", np.concatenate([values[128:], values[:128]]))
+    fields: Fields = (("n", graph.tensors[step.writes].elements),)
+    return Call(step.op, "dft_lut_s8", "dft_lut", fields, (("table", table),), (step.writes,), step.writes)
 
 
 def operands(graph: Graph, step: Step, n: int) -> tuple[int | Const, ...]:
@@ -339,7 +353,7 @@ def _pool(graph: Graph, step: Step) -> list[Call]:
     kernel, stride = (o.filter_h, o.filter_w), (o.stride_h, o.stride_w)
     pad = (0, 0)
     if o.padding == "SAME":
-        top, left = (_same_pad(x.shape[1 + i], y.shape[1 + i], kernel[i], stride[i]) for i in range(2))
+        top, left = (same_pad(x.shape[1 + i], y.shape[1 + i], kernel[i], stride[i]) for i in range(2))
         pad = (top, left)
     fields: Fields = (
         ("window", window_fields(op, x, y, kernel, stride, (1, 1), pad)),

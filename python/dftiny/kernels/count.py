@@ -1,23 +1,26 @@
-"""What a model's calls and constants take on a 32-bit chip, counted without a compiler. Called by the budget."""
+"""What a model's constants take on a 32-bit chip, counted without a compiler. Called by the generator and the budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dftiny.graph import Graph
-from dftiny.kernels.calls import STRUCT_BYTES, Call, Const, calls
-from dftiny.steps import steps
+import numpy as np
+
+from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
+from dftiny.kernels.rows import RowCall
+from dftiny.plan import Lane, Plan, PlannedSegment
 
 # Beside the arrays: digest 32, dft_engine 36, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
 _ENGINE_BYTES = 128
+_MORE_BYTES = 12  # places of the third and further operands
 
 
 @dataclass(frozen=True)
 class ConstBytes:
-    """Bytes of constants on a 32-bit chip, each array rounded up to a word: int8 weights, per-channel bias and
-    multiplier records, lookup tables, parameter structs (with the engine object's own)."""
+    """Bytes of constants on a 32-bit chip, each array rounded up to a word: int8 weights, their wider copies,
+    biases with per-channel records, lookup tables, parameter structs with lanes, scripts and the engine object."""
 
     weights: int
     channels: int
@@ -32,65 +35,105 @@ class ConstBytes:
 
 @dataclass(frozen=True)
 class ModelCode:
-    """What the generator will write, counted: constants, kernel functions used, number of calls, the tensors
-    passed to them in order, how many operands are constants, and constant bytes by operator."""
+    """What the generator will write, counted: constants, kernel functions used, segments run, whole-tensor calls,
+    arena offsets and constants passed to those in order, and constant bytes by operator."""
 
     const: ConstBytes
     functions: tuple[str, ...]
+    segments: int
     calls: int
     operands: tuple[int, ...]
     const_operands: int
     op_bytes: Mapping[int, int]
 
 
-def model_code(graph: Graph) -> ModelCode:
-    """Count the generated code of `graph`. Raises DftError naming an operator the engine cannot run."""
-    made = calls(steps(graph))
-    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": 0}
-    for const in distinct_constants(made).values():
+def model_code(plan: Plan) -> ModelCode:
+    """Count the generated code of `plan`."""
+    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": _ENGINE_BYTES}
+    for const in distinct_constants(plan).values():
         sizes[const.role] += _word(const.nbytes)
-    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for c in made) + _ENGINE_BYTES
+    sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for _, c in _calls(plan))
+    sizes["params"] += sum(_segment_bytes(s) for s in plan.segments)
+    whole = [c for lane in plan.lanes for c in lane.whole]
+    place = {p.tensor: p.offset for p in plan.placements}
     return ModelCode(
         ConstBytes(**sizes),
-        tuple(sorted({c.function for c in made} | _shared(made))),
-        len(made),
-        tuple(t for c in made for t in (*c.inputs, c.output) if isinstance(t, int)),
-        sum(isinstance(t, Const) for c in made for t in c.inputs),
-        _op_bytes(made),
+        tuple(sorted(_functions(plan))),
+        sum(s.lanes[0].call is not None for s in plan.segments),
+        len(whole),
+        tuple(place[t] for c in whole for t in (*c.inputs, c.output) if isinstance(t, int)),
+        sum(isinstance(t, Const) for c in whole for t in c.inputs),
+        _op_bytes(plan),
     )
 
 
-def _shared(made: Sequence[Call]) -> set[str]:
-    """Functions that kernels call in other files, whether or not the model needs them at run time."""
+def script_of(segment: PlannedSegment) -> np.ndarray | None:
+    """uint8[events]: the lane of each event by its position in the segment; None where there is one lane only."""
+    if len(segment.lanes) == 1:
+        return None
+    position = {lane.index: p for p, lane in enumerate(segment.lanes)}
+    return np.array([position[e.lane] for e in segment.events], np.uint8)
+
+
+def kernel_headers(plan: Plan) -> list[str]:
+    """Headers that declare the row kernels and their parameter structs, sorted."""
+    return sorted({f"{lane.call.function}.h" for lane in plan.lanes if lane.call})
+
+
+def _segment_bytes(segment: PlannedSegment) -> int:
+    if segment.lanes[0].call is None:
+        return 0
+    lanes = len(segment.lanes) * STRUCT_BYTES["dft_lane"]
+    more = sum(_MORE_BYTES for lane in segment.lanes if len(lane.operands) > 2)
+    script = script_of(segment)
+    return lanes + more + STRUCT_BYTES["dft_segment"] + (0 if script is None else _word(len(script)))
+
+
+def _calls(plan: Plan) -> Iterator[tuple[Lane, Call | RowCall]]:
+    for lane in plan.lanes:
+        if lane.call is not None:
+            yield lane, lane.call
+        for call in lane.whole:
+            yield lane, call
+
+
+def _functions(plan: Plan) -> set[str]:
+    """All functions that the model needs, those that kernels call in other files among them."""
+    found = {c.function for _, c in _calls(plan)}
+    found |= {s for lane in plan.lanes if lane.call for s in lane.call.symbols}
     products = ("dft_conv", "dft_depthwise", "dft_fully_connected")
-    return {"dft_output_wide"} if any(c.struct in products for c in made) else set()
+    if any(isinstance(c, Call) and c.struct in products for _, c in _calls(plan)):
+        found.add("dft_output_wide")
+    return found
 
 
-def _op_bytes(made: Sequence[Call]) -> dict[int, int]:
+def _op_bytes(plan: Plan) -> dict[int, int]:
     """Constant bytes by operator; an array shared by several counts for the first."""
     seen: set[tuple[str, bytes]] = set()
     out: dict[int, int] = {}
-    for call in made:
+    for lane, call in _calls(plan):
         own = _word(STRUCT_BYTES[call.struct])
         for const in call_constants(call):
             own += 0 if const.key in seen else _word(const.nbytes)
             seen.add(const.key)
-        out[call.op.index] = out.get(call.op.index, 0) + own
+        out[lane.step.op.index] = out.get(lane.step.op.index, 0) + own
     return out
 
 
-def call_constants(call: Call) -> tuple[Const, ...]:
-    return (*(c for _, c in call.pointers), *(c for c in call.inputs if isinstance(c, Const)))
+def call_constants(call: Call | RowCall) -> tuple[Const, ...]:
+    """Constants that a call points to or takes as operands."""
+    operands = call.inputs if isinstance(call, Call) else ()
+    return (*(c for _, c in call.pointers), *(c for c in operands if isinstance(c, Const)))
 
 
 def _word(n: int) -> int:
     return (n + 3) // 4 * 4
 
 
-def distinct_constants(made: Sequence[Call]) -> dict[tuple[str, bytes], Const]:
+def distinct_constants(plan: Plan) -> dict[tuple[str, bytes], Const]:
     """Distinct constants in order of first use."""
     found: dict[tuple[str, bytes], Const] = {}
-    for call in made:
+    for _, call in _calls(plan):
         for const in call_constants(call):
             found.setdefault(const.key, const)
     return found

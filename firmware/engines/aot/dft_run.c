@@ -1,0 +1,57 @@
+/* See dft_run.h. Everything was checked when the data were generated: nothing can fail here. */
+#include "dft_run.h"
+
+#include "dft_aot.h"
+
+static int8_t *at(int8_t *const *base, uint32_t place)
+{
+    return base[place >> 28] + (place & 0x0FFFFFFFu);
+}
+
+static int8_t *row_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
+{
+    uint32_t slot = rows->slots == 0 ? 0 : row < rows->slots ? row : row % rows->slots;
+    return at(base, rows->place) + slot * rows->row_bytes;
+}
+
+/* The rows of the first operand under the windows of `rows` output rows from `row`. */
+static void find_window(dft_event *event, const dft_lane *lane, int8_t *const *base)
+{
+    uint32_t n = lane->window + (event->rows - 1u) * lane->stride;
+    int32_t y = (int32_t)(event->row * lane->stride) - lane->pad;
+    for (uint32_t k = 0; k < n; k++, y += lane->dilation) {
+        event->in[k] = y < 0 || y >= lane->in_h ? 0 : row_at(base, &lane->in, (uint32_t)y);
+    }
+}
+
+static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t *const *base)
+{
+    dft_event event;
+    event.row = row;
+    event.rows = rows;
+    event.scratch = lane->scratch == DFT_NOWHERE ? 0 : at(base, lane->scratch);
+    event.aux = lane->aux == DFT_NOWHERE ? 0 : at(base, lane->aux);
+    event.in2 = lane->in2.place == DFT_NOWHERE ? 0 : row_at(base, &lane->in2, row);
+    for (uint32_t i = 0; lane->more != 0 && i < DFT_MORE_MAX; i++) {
+        event.more[i] = lane->more[i] == DFT_NOWHERE ? 0 : at(base, lane->more[i]);
+    }
+    find_window(&event, lane, base);
+    for (uint32_t i = 0; i < rows; i++) {
+        event.out[i] = row_at(base, &lane->out, row + i);
+    }
+    lane->kernel(lane->params, &event);
+    dft_aot_done(lane->op);
+}
+
+void dft_run_segment(const dft_segment *segment, int8_t *const *base)
+{
+    uint16_t done[DFT_LANES_MAX] = {0};
+    for (uint32_t e = 0; e < segment->events; e++) {
+        uint32_t i = segment->script == 0 ? 0 : segment->script[e];
+        const dft_lane *lane = &segment->lanes[i];
+        uint32_t left = lane->rows_h - (uint32_t)done[i];
+        uint32_t rows = left < lane->rows ? left : lane->rows;
+        run_event(lane, done[i], rows, base);
+        done[i] = (uint16_t)(done[i] + rows);
+    }
+}

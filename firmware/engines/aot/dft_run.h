@@ -1,0 +1,52 @@
+/* Runs a planned segment: lanes (operators with row kernels) interleaved row by row, in the order the planner found.
+ * All of it is constant data that codegen/model_c.py writes. Called by the generated dft_model.c only. */
+#ifndef DFT_RUN_H
+#define DFT_RUN_H
+
+#include <stdint.h>
+
+#include "dft_rows.h"
+
+#define DFT_LANES_MAX 32u /* of one segment */
+
+/* A place in the lent memory: region in the top four bits, offset below. */
+#define DFT_PLACE(region, offset) ((uint32_t)(region) << 28 | (uint32_t)(offset))
+#define DFT_NOWHERE 0xFFFFFFFFu
+
+/* Where the rows of a tensor lie: row r at place + (r mod slots) * row_bytes; `slots` 0: always at place. */
+typedef struct dft_rows_at {
+    uint32_t place;
+    uint16_t row_bytes;
+    uint16_t slots;
+} dft_rows_at;
+
+/* An operator. Output row r reads rows r * stride - pad + k * dilation, k < window, of `in` (which has in_h rows).
+ * `rows_h` counts the rows of its events: those of its output, or of the input that it collects. */
+typedef struct dft_lane {
+    dft_row_kernel *kernel;
+    const void *params;
+    dft_rows_at in;
+    dft_rows_at in2;
+    dft_rows_at out;
+    const uint32_t *more; /* places of a third and further operands, or null */
+    uint32_t scratch;
+    uint32_t aux;
+    uint16_t in_h;
+    uint16_t rows_h;
+    uint16_t op; /* index in the model */
+    int16_t pad;
+    uint8_t window, stride, dilation;
+    uint8_t rows; /* of an event */
+} dft_lane;
+
+typedef struct dft_segment {
+    const dft_lane *lanes;
+    const uint8_t *script; /* lane of each event; null where there is one lane only */
+    uint16_t lanes_n;      /* at most DFT_LANES_MAX */
+    uint16_t events;
+} dft_segment;
+
+/* base[i]: start of region i. */
+void dft_run_segment(const dft_segment *segment, int8_t *const *base);
+
+#endif

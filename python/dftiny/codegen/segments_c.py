@@ -1,0 +1,85 @@
+"""Planned segments → C text: lanes, scripts and the table of segments that dft_run.c executes. Called by model_c.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dftiny.codegen.c_text import int_array, struct
+from dftiny.errors import DftError
+from dftiny.kernels.count import script_of
+from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
+from dftiny.plan.lanes import Operand
+
+NOWHERE = "DFT_NOWHERE"
+_MORE = 3  # DFT_MORE_MAX
+_LANES_MAX = 32  # DFT_LANES_MAX
+
+
+def segments_c(plan: Plan, regions: Sequence[str]) -> str:
+    """l<n> (lanes), s<n> (script, where there is more than one lane) and g<n> for each segment with row kernels."""
+    place = {p.tensor: p for p in plan.placements}
+    parts = []
+    for number, segment in enumerate(plan.segments):
+        if segment.lanes[0].call is None:
+            continue
+        if len(segment.lanes) > _LANES_MAX:
+            raise DftError(f"a segment has {len(segment.lanes)} operators, the engine runs {_LANES_MAX}")
+        parts += [_more(lane, place, regions) for lane in segment.lanes if len(lane.operands) > 2]
+        lanes = ",\n".join(_lane(segment, lane, place, regions) for lane in segment.lanes)
+        parts.append(f"static const dft_lane l{number}[{len(segment.lanes)}] = {{\n{lanes},\n}};\n")
+        script = script_of(segment)
+        if script is not None:
+            parts.append(int_array("uint8_t", f"s{number}", script))
+        fields = (
+            ("lanes", f"l{number}"),
+            ("script", "0" if script is None else f"s{number}"),
+            ("lanes_n", len(segment.lanes)),
+            ("events", len(segment.events)),
+        )
+        parts.append(struct("dft_segment", f"g{number}", fields))
+    return "\n".join(parts)
+
+
+def _more(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
+    """Places of the third and further operands."""
+    extra = [_place(place[o.tensor], regions) for o in lane.operands[2:]]
+    if len(extra) > _MORE:
+        raise DftError(f"operator {lane.step.op.index} has {len(lane.operands)} operands")
+    items = ", ".join([*extra, *[NOWHERE] * (_MORE - len(extra))])
+    return f"static const uint32_t m{lane.index}[{_MORE}] = {{{items}}};\n"
+
+
+def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
+    return f"DFT_PLACE({regions.index(at.region)}, {at.offset})"
+
+
+def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
+    assert lane.call is not None
+    first, *others = lane.operands
+    second = _operand(others[0], place, regions) if others else f"{{{NOWHERE}, 0, 0}}"
+    out = place[lane.writes]
+    scratch = segment.scratch if lane.scratch_bytes else None
+    aux = segment.aux.get(lane.index)
+    w = lane.window
+    return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index},
+     .in = {_operand(first, place, regions)}, .in2 = {second},
+     .out = {_rows(out, lane.shape.rows, lane.shape.row_bytes, lane.accumulates, regions)},
+     .more = {f"m{lane.index}" if len(others) > 1 else "0"},
+     .scratch = {_place(scratch, regions) if scratch else NOWHERE}, .aux = {_place(aux, regions) if aux else NOWHERE},
+     .in_h = {first.shape.rows}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
+     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .rows = {lane.rows}}}"""
+
+
+def _operand(o: Operand, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
+    return _rows(place[o.tensor], o.shape.rows, o.shape.row_bytes, o.shape.rows == 1, regions, o.recast)
+
+
+def _rows(
+    at: Placement, rows: int, row_bytes: int, fixed: bool, regions: Sequence[str], recast: bool = False
+) -> str:
+    """dft_rows_at: whole buffers seen with other rows than they were written in have as many slots as rows."""
+    if fixed or rows == 1:
+        return f"{{{_place(at, regions)}, 0, 0}}"
+    if row_bytes > 0xFFFF:
+        raise DftError(f"a row of tensor {at.tensor} has {row_bytes} bytes, the engine takes {0xFFFF}")
+    return f"{{{_place(at, regions)}, {row_bytes}, {rows if recast else at.slots}}}"

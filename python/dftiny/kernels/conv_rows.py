@@ -1,0 +1,7 @@
+from dftiny.graph import Graph
+from dftiny.kernels.rows import Choice, RowCall
+from dftiny.steps import Step
+
+
+def conv_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False) -> RowCall | None:
+    return None

@@ -1,0 +1,7 @@
+from dftiny.graph import Graph
+from dftiny.kernels.rows import Choice, RowCall
+from dftiny.steps import Step
+
+
+def row_call(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    return None

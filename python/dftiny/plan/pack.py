@@ -1,0 +1,229 @@
+"""Blocks of memory with row-wise lives → offsets. Pure; called by the planner.
+
+Two blocks may share bytes as long as no two of their rows that are alive together do. For each pair that gives the
+displacements that are forbidden, as open intervals; placing is then greedy: one block after the other at the
+lowest offset that no placed block forbids, in several orders, of which the smallest result is kept (after
+Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", section 5, whose blocks
+live and die whole). plan_check.py and schedule_check.py judge the result with code of their own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+Interval = tuple[int, int]
+Spot = tuple[int, int]  # (region number, offset)
+_TRIES = 300
+
+
+@dataclass(frozen=True)
+class Block:
+    """`len(born)` rows of `row_bytes`, row r alive in events born[r]…dies[r], both included. `over`: the block that
+    this one may overwrite row by row in the event that reads it, exactly in place or lower (an elementwise
+    operator's operand)."""
+
+    key: str
+    row_bytes: int
+    born: tuple[int, ...]
+    dies: tuple[int, ...]
+    over: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size."""
+        return len(self.born) * self.row_bytes
+
+    @cached_property
+    def first(self) -> int:
+        """The first event of any row."""
+        return min(self.born)
+
+    @cached_property
+    def last(self) -> int:
+        """The last event of any row."""
+        return max(self.dies)
+
+    @cached_property
+    def monotone(self) -> bool:
+        """Rows come and go in order."""
+        n = range(len(self.born) - 1)
+        return all(self.born[i] <= self.born[i + 1] and self.dies[i] <= self.dies[i + 1] for i in n)
+
+    @property
+    def whole(self) -> Block:
+        """The same block, all rows of which live as long as any."""
+        return Block(self.key, self.nbytes, (self.first,), (self.last,), self.over)
+
+
+def rectangle(key: str, nbytes: int, first: int, last: int) -> Block:
+    """A block that lives and dies whole."""
+    return Block(key, nbytes, (first,), (last,))
+
+
+def forbidden(a: Block, b: Block) -> list[Interval]:
+    """Open intervals of offset(b) − offset(a) that put two living rows on one byte."""
+    if not a.nbytes or not b.nbytes or a.last < b.first or b.last < a.first:
+        return []
+    a = a if a.monotone else a.whole
+    b = b if b.monotone else b.whole
+    if b.over == a.key and len(a.born) == len(b.born):
+        return _in_place(a, b)
+    if a.over == b.key and len(a.born) == len(b.born):
+        return [(-hi, -lo) for lo, hi in _in_place(b, a)]
+    return _merged(_conflicts(a, b, strict=False))
+
+
+def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
+    """Intervals row by row. `strict`: a row of b born in the very event that a row of a dies does not meet it."""
+    out: list[Interval] = []
+    low = high = 0
+    n = len(b.born)
+    margin = 1 if strict else 0
+    for i, (born, dies) in enumerate(zip(a.born, a.dies, strict=True)):
+        while low < n and b.dies[low] < born:
+            low += 1
+        high = max(high, low)
+        while high < n and b.born[high] <= dies - margin:
+            high += 1
+        if high > low:
+            out.append((i * a.row_bytes - high * b.row_bytes, (i + 1) * a.row_bytes - low * b.row_bytes))
+    return out
+
+
+def _in_place(a: Block, b: Block) -> list[Interval]:
+    """b is computed from a element by element: in one event row i of b may lie on row i of a, or lower."""
+    later = [
+        (0, (i + 1) * a.row_bytes - i * b.row_bytes) for i in range(len(a.born)) if b.born[i] <= a.dies[i]
+    ]
+    return _merged([*_conflicts(a, b, strict=True), *later])
+
+
+def _merged(intervals: list[Interval]) -> list[Interval]:
+    out: list[Interval] = []
+    for low, high in sorted(i for i in intervals if i[0] < i[1]):
+        if out and low < out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], high))
+        else:
+            out.append((low, high))
+    return out
+
+
+class Packer:
+    """Places blocks; remembers which pairs forbid what."""
+
+    def __init__(self, blocks: Sequence[Block], align: int) -> None:
+        self.blocks = list(blocks)
+        self.align = align
+        self.rules: dict[int, list[tuple[int, list[Interval]]]] = {i: [] for i in range(len(blocks))}
+        for i, a in enumerate(self.blocks):
+            for j in range(i):
+                found = forbidden(self.blocks[j], a)
+                if found:
+                    self.rules[i].append((j, found))
+                    self.rules[j].append((i, [(-hi, -lo) for lo, hi in reversed(found)]))
+
+    def place(self, order: Sequence[int], rooms: Sequence[int]) -> list[Spot] | None:
+        """Greedy in the given order into regions of `rooms` bytes; None when a block fits nowhere."""
+        spots: dict[int, Spot] = {}
+        for i in order:
+            for region, room in enumerate(rooms):
+                offset = self._lowest(i, region, spots)
+                if offset + self.blocks[i].nbytes <= room:
+                    spots[i] = (region, offset)
+                    break
+            else:
+                return None
+        return [spots[i] for i in range(len(self.blocks))]
+
+    def _lowest(self, i: int, region: int, spots: Mapping[int, Spot]) -> int:
+        taken = [
+            (spots[j][1] + lo, spots[j][1] + hi)
+            for j, intervals in self.rules[i]
+            if j in spots and spots[j][0] == region
+            for lo, hi in intervals
+        ]
+        offset = 0
+        for low, high in sorted(taken):
+            if low < offset < high:
+                offset = -(-high // self.align) * self.align
+        return offset
+
+    def sizes(self, spots: Sequence[Spot], regions: int) -> list[int]:
+        """Bytes used by region."""
+        ends = [0] * regions
+        for block, (region, offset) in zip(self.blocks, spots, strict=True):
+            ends[region] = max(ends[region], offset + block.nbytes)
+        return ends
+
+    def best(self, rooms: Sequence[int], *, tries: int = _TRIES) -> list[Spot] | None:
+        """The smallest plan found: few regions first, then few bytes; None when none fits. Repeatable.
+
+        Starts from a few orders, then moves blocks that end at the top to the front, `tries` times.
+        """
+        floor = self.floor()
+        found = [(self._size(spots, rooms), order, spots) for order, spots in self._started(rooms)]
+        if not found:
+            return None
+        size, order, spots = min(found, key=lambda f: f[0])
+        dice = random.Random(0)
+        for _ in range(tries):
+            if size[1] <= floor:
+                break
+            changed = self._varied(order, spots, dice)
+            placed = self.place(changed, rooms)
+            if placed is not None and (now := self._size(placed, rooms)) <= size:
+                size, order, spots = now, changed, placed
+        return spots
+
+    def _started(self, rooms: Sequence[int]) -> list[tuple[list[int], list[Spot]]]:
+        tried = [(order, self.place(order, rooms)) for order in self._orders()]
+        return [(order, spots) for order, spots in tried if spots is not None]
+
+    def _size(self, spots: Sequence[Spot], rooms: Sequence[int]) -> tuple[int, int]:
+        used = self.sizes(spots, len(rooms))
+        return sum(n > 0 for n in used), sum(used)
+
+    def _varied(self, order: Sequence[int], spots: Sequence[Spot], dice: random.Random) -> list[int]:
+        """One of the blocks that reach highest, or any block, goes somewhere further to the front."""
+        ends = [spot[1] + block.nbytes for block, spot in zip(self.blocks, spots, strict=True)]
+        top = max(ends)
+        high = [i for i, end in enumerate(ends) if end > top * 0.97]
+        changed = list(order)
+        for _ in range(dice.choice((1, 1, 2))):
+            i = dice.choice(high) if dice.random() < 0.7 else dice.choice(changed)
+            at = changed.index(i)
+            changed.insert(dice.randrange(at + 1), changed.pop(at))
+        return changed
+
+    def floor(self) -> int:
+        """Most bytes of rows alive in one event: no placement can need less."""
+        return live_bytes(self.blocks)[0]
+
+    def _orders(self) -> list[list[int]]:
+        keys: list[Callable[[Block], tuple[int, ...]]] = [
+            lambda b: (-b.nbytes, b.first),
+            lambda b: (-b.nbytes, -b.first),
+            lambda b: (-b.nbytes * (b.last - b.first + 1), b.first),
+            lambda b: (b.first, -b.nbytes),
+            lambda b: (-b.last, -b.nbytes),
+        ]
+        numbers = range(len(self.blocks))
+        return [sorted(numbers, key=lambda i, k=key: (k(self.blocks[i]), i)) for key in keys]  # type: ignore[misc]
+
+
+def live_bytes(blocks: Sequence[Block]) -> tuple[int, int]:
+    """(most bytes of rows alive in one event, that event): no placement of this schedule can need less."""
+    change: dict[int, int] = {}
+    for b in blocks:
+        for born, dies in zip(b.born, b.dies, strict=True):
+            change[born] = change.get(born, 0) + b.row_bytes
+            change[dies + 1] = change.get(dies + 1, 0) - b.row_bytes
+    peak = now = at = 0
+    for time in sorted(change):
+        now += change[time]
+        if now > peak:
+            peak, at = now, time
+    return peak, at
