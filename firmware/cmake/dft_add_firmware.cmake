@@ -15,7 +15,7 @@ function(dft_add_firmware target)
       message(FATAL_ERROR "the aot engine needs DFT_BUNDLE, a folder that dftiny export wrote; '${ARG_BUNDLE}' is none")
     endif()
     file(GLOB model CONFIGURE_DEPENDS "${ARG_BUNDLE}/src/*.c")
-    file(GLOB kernels CONFIGURE_DEPENDS "${firmware}/kernels/*.c")
+    dft_kernels(kernels "${firmware}")
     list(APPEND model ${kernels})
   endif()
   add_executable(${target} ${app} ${engine} ${model} ${DFT_BOARD_SOURCES} "${ARG_GEN}/regions.c")
@@ -36,6 +36,20 @@ function(dft_add_firmware target)
   endif()
 endfunction()
 
+# Kernels of this build: on Cortex-M a file of kernels/m7 takes the place of the portable one of the same stem.
+function(dft_kernels out firmware)
+  file(GLOB found CONFIGURE_DEPENDS "${firmware}/kernels/*.c")
+  if(CMAKE_SYSTEM_NAME STREQUAL "Generic")
+    file(GLOB fast CONFIGURE_DEPENDS "${firmware}/kernels/m7/*.c" "${firmware}/kernels/m7/*.S")
+    foreach(file IN LISTS fast)
+      get_filename_component(stem "${file}" NAME_WE)
+      list(REMOVE_ITEM found "${firmware}/kernels/${stem}.c")
+    endforeach()
+    list(APPEND found ${fast})
+  endif()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
 # Paths are mapped away, so that equal sources give equal bytes wherever they lie.
 function(dft_flags target firmware gen bundle)
   set(maps "-ffile-prefix-map=${firmware}=firmware" "-ffile-prefix-map=${gen}=gen"
@@ -43,8 +57,8 @@ function(dft_flags target firmware gen bundle)
   if(bundle)
     list(APPEND maps "-ffile-prefix-map=${bundle}=bundle")
   endif()
-  target_compile_options(${target} PRIVATE -O2 -g -ffunction-sections -fdata-sections -fno-common -fstack-usage
-    -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef ${maps})
+  target_compile_options(${target} PRIVATE -g ${maps} "$<$<COMPILE_LANGUAGE:C>:-O2;-ffunction-sections;-fdata-sections;\
+-fno-common;-fstack-usage;-Wall;-Wextra;-Werror;-Wshadow;-Wstrict-prototypes;-Wmissing-prototypes;-Wvla;-Wundef>")
   target_link_options(${target} PRIVATE -Wl,--gc-sections -Wl,--build-id=none
     "-Wl,-Map=${CMAKE_BINARY_DIR}/${target}.map")
   if(DFT_SANITIZE)

@@ -129,6 +129,7 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
     base = sizes.base_of(target.name)
     reasons: list[str] = []
     layout, region_bytes = _activations(graph, target, reasons)
+    placed = not reasons
     code = model_code(layout)
     code_bytes = base.flash_bytes + sizes.kernels(code.functions)
     code_bytes += run_bytes(code) + _ARENA_FLASH_BYTES * (len(region_bytes) - 1)
@@ -158,7 +159,7 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
         regions=regions,
         ops=ops,
         reasons=tuple(reasons),
-        plan=None if reasons and sum(region_bytes.values()) > layout.total_bytes else layout,
+        plan=layout if placed else None,
     )
 
 

@@ -142,6 +142,8 @@ class Cutter:
             for first, lean in self._options(end):
                 if best[first][0] >= best[end][0] or self.whole_bytes(first) > limit:
                     continue
+                if first < end - 1 and self._cuts_are_free(first, end, limit):
+                    continue  # apart they are at least as fast
                 found = self.segment(first, end, lean=lean)
                 if found.peak <= limit and best[first][0] + found.cost < best[end][0]:
                     best[end] = (best[first][0] + found.cost, found)
@@ -153,6 +155,13 @@ class Cutter:
             out.append(chosen)
             position = chosen.first
         return out[::-1]
+
+    def _cuts_are_free(self, first: int, end: int, limit: int) -> bool:
+        """Every lane by itself, as the kernels like it, stays within `limit` bytes."""
+        return all(
+            self.whole_bytes(i) <= limit and self.segment(i, i + 1, lean=False).peak <= limit
+            for i in range(first, end)
+        )
 
 
 def _crossing(maker: LaneMaker) -> list[frozenset[int]]:
