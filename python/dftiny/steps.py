@@ -17,6 +17,7 @@ import numpy as np
 from dftiny import int8
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, PadOptions
 
+NAMES = ("pad_into_window", "table_behind_operator")
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 POINTWISE = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TABLE")
 # Kernels of these end every element with a requantisation, behind which a table costs one load.
@@ -51,9 +52,9 @@ class Steps:
     views: dict[int, int]
 
 
-def steps(graph: Graph) -> Steps:
-    """The steps of `graph`, in execution order."""
-    folded = _foldable_pads(graph)
+def steps(graph: Graph, *, without: frozenset[str] = frozenset()) -> Steps:
+    """The steps of `graph`, in execution order. `without`: names of NAMES to leave out."""
+    folded = {} if "pad_into_window" in without else _foldable_pads(graph)
     views: dict[int, int] = {graph.inputs[0]: graph.inputs[0]}
     out: list[Step] = []
     for op in graph.ops:
@@ -66,7 +67,9 @@ def steps(graph: Graph) -> Steps:
             continue
         views[target] = target
         out.append(Step(op, tuple(reads), tuple(views[t] for t in reads), target, pad))
-    return Steps(graph, tuple(_with_tables(graph, out)), views)
+    if "table_behind_operator" not in without:
+        out = _with_tables(graph, out)
+    return Steps(graph, tuple(out), views)
 
 
 def _with_tables(graph: Graph, found: list[Step]) -> list[Step]:

@@ -54,6 +54,8 @@ LEVEL = {
     "dftiny.flash": 3,
     "dftiny.doctor": 3,
     "dftiny.budget_view": 3,
+    "dftiny.plan_view": 3,
+    "dftiny.rewrite": 1,
     "dftiny.boards": 3,
     "dftiny.models": 3,
     "dftiny.release": 3,

@@ -7,6 +7,8 @@ static struct {
     const dft_aot_model *model; /* NULL until open succeeded */
     int8_t *base[DFT_AOT_REGIONS_MAX];
     dft_op_hook hook;
+    dft_row_reader reader;
+    void *reader_context;
 } aot;
 
 /* Not strcmp: newlib's uses UADD8 and SEL, on which emulators disagree. */
@@ -44,7 +46,7 @@ dft_status dft_aot_open(const dft_aot_model *model, const dft_region *regions, u
         }
         aot.base[i] = (int8_t *)base;
     }
-    in->data = aot.base[model->in.region] + model->in.offset;
+    in->data = model->in.region == DFT_NO_REGION ? NULL : aot.base[model->in.region] + model->in.offset;
     in->bytes = model->in.bytes;
     out->data = aot.base[model->out.region] + model->out.offset;
     out->bytes = model->out.bytes;
@@ -54,7 +56,7 @@ dft_status dft_aot_open(const dft_aot_model *model, const dft_region *regions, u
 
 dft_status dft_aot_invoke(void)
 {
-    if (aot.model == NULL) {
+    if (aot.model == NULL || (aot.model->in.region == DFT_NO_REGION && aot.reader == NULL)) {
         return DFT_ERR_STATE;
     }
     aot.model->run(aot.base);
@@ -73,6 +75,18 @@ uint32_t dft_aot_memory_used(void)
 void dft_aot_set_hook(dft_op_hook hook)
 {
     aot.hook = hook;
+}
+
+void dft_aot_set_reader(dft_row_reader reader, void *context)
+{
+    aot.reader = reader;
+    aot.reader_context = context;
+}
+
+void dft_aot_input_row(const void *params, const dft_event *event)
+{
+    const dft_input_rows *p = params;
+    aot.reader(aot.reader_context, event->row, event->out[0], p->row_bytes);
 }
 
 void dft_aot_done(uint32_t op)

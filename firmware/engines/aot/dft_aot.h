@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include "dft/engine.h"
+#include "dft_rows.h"
 
 #define DFT_AOT_REGIONS_MAX 4u
+#define DFT_NO_REGION 0xFFu /* an input that is taken row by row lies nowhere */
 
 /* A tensor's place: index into `needs`, offset in that region. */
 typedef struct dft_aot_place {
@@ -32,5 +34,12 @@ uint32_t dft_aot_memory_used(void);
 void dft_aot_set_hook(dft_op_hook hook);
 /* Called by generated code behind every operator. */
 void dft_aot_done(uint32_t op);
+
+/* An input taken row by row: asks the reader set by dft_aot_set_reader for one row. A row kernel. */
+typedef struct dft_input_rows {
+    uint32_t row_bytes;
+} dft_input_rows;
+dft_row_kernel dft_aot_input_row;
+void dft_aot_set_reader(dft_row_reader reader, void *context);
 
 #endif

@@ -29,6 +29,10 @@ typedef struct dft_tensor {
 /* Called after each operator when set (op = index in the model); used to take ticks per operator. */
 typedef void (*dft_op_hook)(uint32_t op);
 
+/* Writes `bytes` of input row `row` to `to`; rows are asked for once each, in order. For engines generated to take
+ * their input row by row, whose `open` gives an input without data. */
+typedef void (*dft_row_reader)(void *context, uint32_t row, int8_t *to, uint32_t bytes);
+
 typedef struct dft_engine {
     const char *name;              /* "aot", "echo", … at most 15 characters */
     const uint8_t *bundle_digest;  /* 32 bytes */
@@ -39,6 +43,7 @@ typedef struct dft_engine {
     dft_status (*invoke)(void);
     uint32_t (*memory_used)(void); /* bytes of the lent regions in use */
     void (*set_hook)(dft_op_hook hook);
+    void (*set_reader)(dft_row_reader reader, void *context); /* null: the input is written before invoke */
 } dft_engine;
 
 extern const dft_engine dft_the_engine;

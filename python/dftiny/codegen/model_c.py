@@ -149,6 +149,9 @@ def _engine(graph: Graph, plan: Plan, regions: Sequence[str], aligns: Mapping[st
     needs = "\n".join(f'    {{"{r}", {plan.region_bytes[r]}, {aligns.get(r, 32)}}},' for r in regions)
     ends = []
     for t in (graph.inputs[0], graph.outputs[0]):
+        if t == graph.inputs[0] and _by_rows(graph, plan):  # taken row by row: nowhere whole
+            ends.append(f"{{DFT_NO_REGION, 0, {graph.tensors[t].nbytes}}}")
+            continue
         p = place[t]
         ends.append(f"{{{regions.index(p.region)}, {p.offset}, {graph.tensors[t].nbytes}}}")
     return f"""static const dft_region_need needs[{len(regions)}] = {{
@@ -178,8 +181,14 @@ const dft_engine dft_the_engine = {{
     .invoke = dft_aot_invoke,
     .memory_used = dft_aot_memory_used,
     .set_hook = dft_aot_set_hook,
+    .set_reader = {"dft_aot_set_reader" if _by_rows(graph, plan) else "0"},
 }};
 """
+
+
+def _by_rows(graph: Graph, plan: Plan) -> bool:
+    """The input is taken row by row."""
+    return plan.prepared.steps[0].writes == graph.inputs[0]
 
 
 def _header(graph: Graph, plan: Plan) -> str:

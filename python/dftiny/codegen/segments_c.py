@@ -55,18 +55,20 @@ def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
 
 def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
     assert lane.call is not None
-    first, *others = lane.operands
-    second = _operand(others[0], place, regions) if others else f"{{{NOWHERE}, 0, 0}}"
+    nothing = f"{{{NOWHERE}, 0, 0}}"
+    first = _operand(lane.operands[0], place, regions) if lane.operands else nothing
+    second = _operand(lane.operands[1], place, regions) if len(lane.operands) > 1 else nothing
+    in_h = lane.operands[0].shape.rows if lane.operands else 0
     out = place[lane.writes]
     scratch = segment.scratch if lane.scratch_bytes else None
     aux = segment.aux.get(lane.index)
     w = lane.window
     return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index},
-     .in = {_operand(first, place, regions)}, .in2 = {second},
+     .in = {first}, .in2 = {second},
      .out = {_rows(out, lane.shape.rows, lane.shape.row_bytes, lane.accumulates, regions)},
-     .more = {f"m{lane.index}" if len(others) > 1 else "0"},
+     .more = {f"m{lane.index}" if len(lane.operands) > 2 else "0"},
      .scratch = {_place(scratch, regions) if scratch else NOWHERE}, .aux = {_place(aux, regions) if aux else NOWHERE},
-     .in_h = {first.shape.rows}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
+     .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
      .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .rows = {lane.rows}}}"""
 
 

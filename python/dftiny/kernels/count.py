@@ -10,10 +10,11 @@ import numpy as np
 from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
 from dftiny.kernels.rows import RowCall
 from dftiny.plan import Lane, Plan, PlannedSegment
+from dftiny.plan.input_rows import FUNCTION
 
-# Beside the arrays: digest 32, dft_engine 36, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
+# Beside the arrays: digest 32, dft_engine 40, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
-_ENGINE_BYTES = 128
+_ENGINE_BYTES = 132
 _MORE_BYTES = 12  # places of the third and further operands
 
 
@@ -77,7 +78,7 @@ def script_of(segment: PlannedSegment) -> np.ndarray | None:
 
 def kernel_headers(plan: Plan) -> list[str]:
     """Headers that declare the row kernels and their parameter structs, sorted."""
-    return sorted({f"{lane.call.function}.h" for lane in plan.lanes if lane.call})
+    return sorted({f"{c.function}.h" for lane in plan.lanes if (c := lane.call) and c.function != FUNCTION})
 
 
 def _segment_bytes(segment: PlannedSegment) -> int:

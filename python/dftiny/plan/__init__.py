@@ -8,14 +8,18 @@ its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dftiny.errors import CheckFailed
 from dftiny.graph import Graph
+from dftiny.plan.input_rows import with_input_rows
 from dftiny.plan.lanes import Lane, LaneMaker, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes
+from dftiny.plan.recompute import Repeat, repeated, repeats
 from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of
 from dftiny.plan.stream import Event, Life, lives
+from dftiny.rewrite import NAMES as rewrites
+from dftiny.rewrite import rewrite
 from dftiny.steps import Steps, steps
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "PlannedSegment",
     "RegionSpec",
     "Spot",
+    "Wishes",
     "live_bytes",
     "plan",
 ]
@@ -72,24 +77,31 @@ class Placement:
 
 @dataclass(frozen=True)
 class PlannedSegment:
-    """Lanes that run interleaved, their events in order, and where scratch (shared) and aux (by lane) lie."""
+    """Lanes that run interleaved, their events in order, and where scratch (shared) and aux (by lane) lie.
+
+    `peak_bytes`: memory while it runs; `apart_bytes`: what the worst of its lanes would need with whole maps before
+    and behind it; `limit_bytes`: what every segment had to stay within."""
 
     lanes: tuple[Lane, ...]
     events: tuple[Event, ...]
     scratch: Spot | None
     aux: Mapping[int, Spot]
+    peak_bytes: int
+    apart_bytes: int
+    limit_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All of it. `region_bytes` is what each region must lend, in arena order, without regions that stay empty.
-    `lower_bound_bytes`: see `live_bytes`."""
+    `lower_bound_bytes`: see `live_bytes`. `repeats`: maps that are computed twice to save memory."""
 
     prepared: Steps
     segments: tuple[PlannedSegment, ...]
     placements: tuple[Placement, ...]
     region_bytes: Mapping[str, int]
     lower_bound_bytes: int
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -130,29 +142,75 @@ class _Timeline:
     starts: Sequence[int]
     life: Mapping[int, Life]
     blocks: Sequence[Block]
-    events: int
+    apart: Sequence[int]
+    limit: int
 
 
-def plan(graph: Graph, regions: Sequence[RegionSpec], *, slack: float = SLACK) -> Plan:
+@dataclass(frozen=True)
+class Wishes:
+    """What a plan should heed. `slack`: memory may grow by this share over the smallest peak for fewer instructions.
+    `limit_bytes`: activations must not take more; maps are computed twice where that alone keeps them within it,
+    or within the regions, if `recompute` allows. `input_by_rows`: the caller hands the input over row by row, so that
+    it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out.
+    """
+
+    slack: float = SLACK
+    input_by_rows: bool = False
+    limit_bytes: int | None = None
+    recompute: bool = True
+    without: frozenset[str] = frozenset()
+
+
+def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = Wishes()) -> Plan:  # noqa: B008
     """Order the rows of `graph` and place its activations in `regions`, filled in the given order.
 
-    `slack` is the share by which memory may grow beyond the smallest peak for fewer instructions. Raises DoesNotFit
-    (a CheckFailed) naming region, operator and bytes over.
+    Raises DoesNotFit (a CheckFailed) naming region, operator and bytes over.
     """
-    prepared = steps(graph)
+    exact = rewrite(graph, without=wishes.without & set(rewrites))
+    if wishes.input_by_rows:
+        exact = with_input_rows(exact)
+    first = _attempt(exact, regions, wishes)
+    if isinstance(first, Plan) and _within(first, wishes):
+        return first
+    chosen: list[Repeat] = []
+    for candidate in repeats(exact) if wishes.recompute else ():
+        chosen.append(candidate)
+        again = _attempt(repeated(exact, chosen), regions, wishes)
+        if isinstance(again, Plan) and _within(again, wishes):
+            return replace(again, repeats=tuple(chosen))
+    if isinstance(first, Plan):
+        raise _over_limit(graph, first, wishes)
+    raise first
+
+
+def _within(made: Plan, wishes: Wishes) -> bool:
+    return wishes.limit_bytes is None or made.total_bytes <= wishes.limit_bytes
+
+
+def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | DoesNotFit:
+    """The plan of `graph` as it stands, or why there is none."""
+    prepared = steps(graph, without=wishes.without)
     cutter = Cutter(LaneMaker(prepared))
     peak = cutter.smallest_peak()
-    align = max(ALIGN, 1)
-    for share in (slack, 0.0):
-        timeline = _timeline(prepared, cutter, cutter.cut(int(peak * (1 + share))))
-        packer = Packer(timeline.blocks, align)
+    for share in (wishes.slack, 0.0):
+        timeline = _timeline(prepared, cutter, int(peak * (1 + share)))
+        packer = Packer(timeline.blocks, ALIGN)
         spots = packer.best([r.bytes for r in regions])
         if spots is not None:
             return _plan(prepared, timeline, packer, spots, regions)
-    raise _refusal(graph, timeline, packer, regions)
+    return _refusal(graph, timeline, packer, regions)
 
 
-def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment]) -> _Timeline:
+def _over_limit(graph: Graph, made: Plan, wishes: Wishes) -> DoesNotFit:
+    assert wishes.limit_bytes is not None
+    over = made.total_bytes - wishes.limit_bytes
+    region = next(iter(made.region_bytes))
+    reason = f"it needs {made.total_bytes:,} bytes of activations, the limit is {wishes.limit_bytes:,}: {over:,} bytes over"
+    return DoesNotFit(graph.name, reason, region=region, op=graph.ops[0].index, over_bytes=over)
+
+
+def _timeline(prepared: Steps, cutter: Cutter, limit: int) -> _Timeline:
+    cuts = cutter.cut(limit)
     events: list[Event] = []
     starts = []
     for segment in cuts:
@@ -161,15 +219,22 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment]) -> _Time
     lanes = {lane.index: lane for s in cuts for lane in s.lanes}
     rows = {t: s.rows for t, s in cutter.shape.items()}
     output = prepared.views[prepared.graph.outputs[0]]
-    life = lives(lanes, events, [prepared.graph.inputs[0]], [output], rows)
+    life = lives(lanes, events, _given(prepared), [output], rows)
     crossing = frozenset(t for s in cuts for t in cutter.crossing[s.first] | cutter.crossing[s.end])
     blocks: list[Block] = []
     for start, segment in zip(starts, cuts, strict=True):
         mine = {lane.writes for lane in segment.lanes}
         span = (start, start + len(segment.events) - 1)
-        ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in prepared.graph.inputs)}
+        ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
         blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, span)
-    return _Timeline(cuts, starts, life, blocks, len(events))
+    apart = [cutter.segment(i, i + 1, lean=False).peak for i in range(len(prepared.steps))]
+    return _Timeline(cuts, starts, life, blocks, apart, limit)
+
+
+def _given(prepared: Steps) -> tuple[int, ...]:
+    """Tensors that exist before the first event: the input, unless an operator makes it."""
+    source = prepared.graph.inputs[0]
+    return () if prepared.steps[0].writes == source else (source,)
 
 
 def _plan(
@@ -185,7 +250,17 @@ def _plan(
     for segment in timeline.cuts:
         aux = {lane.index: at[f"a{lane.index}"] for lane in segment.lanes if lane.aux_bytes}
         scratch = at.get(f"s{segment.lanes[0].index}")
-        segments.append(PlannedSegment(segment.lanes, segment.events, scratch, aux))
+        segments.append(
+            PlannedSegment(
+                segment.lanes,
+                segment.events,
+                scratch,
+                aux,
+                segment.peak,
+                max(timeline.apart[segment.first : segment.end]),
+                timeline.limit,
+            )
+        )
     placements = []
     for t in sorted(prepared.views):
         owner = prepared.views[t]

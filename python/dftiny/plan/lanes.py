@@ -18,6 +18,8 @@ from dftiny.kernels.calls import Call, same_pad, step_calls
 from dftiny.kernels.conv_rows import conv_rows
 from dftiny.kernels.row_makers import row_call
 from dftiny.kernels.rows import Choice, RowCall
+from dftiny.plan.input_rows import KIND as INPUT_ROWS
+from dftiny.plan.input_rows import input_call
 from dftiny.steps import Step, Steps
 
 Need = Literal["window", "row", "all"]
@@ -150,6 +152,8 @@ class LaneMaker:
 
 def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
     graph, step = prepared.graph, prepared.steps[index]
+    if step.op.kind == INPUT_ROWS:
+        return _input_lane(graph, step, index)
     flat = flat and can_be_flat(graph, step)
     call = conv_rows(graph, step, choice, flat=True) if flat else row_call(graph, step, choice)
     flat = flat and call is not None
@@ -171,6 +175,12 @@ def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
         call=call,
         whole=() if call is not None else tuple(step_calls(graph, step)),
     )
+
+
+def _input_lane(graph: Graph, step: Step, index: int) -> Lane:
+    shape = shape_of(graph.tensors[step.writes])
+    call = input_call(shape.row_bytes)
+    return Lane(index, step, (), shape, Window(kernel=0), 1, shape.rows, False, call, ())
 
 
 def can_be_flat(graph: Graph, step: Step) -> bool:

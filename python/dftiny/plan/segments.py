@@ -173,7 +173,8 @@ def _crossing(maker: LaneMaker) -> list[frozenset[int]]:
         for t in step.reads:
             last[t] = i
     last[output] = len(prepared.steps)
-    written = {graph.inputs[0]: -1} | {step.writes: i for i, step in enumerate(prepared.steps)}
+    written = {graph.inputs[0]: -1}  # an operator that makes the input comes first and takes its place here
+    written |= {step.writes: i for i, step in enumerate(prepared.steps)}
     n = len(prepared.steps)
     return [
         frozenset(t for t, at in written.items() if at < p and last.get(t, at) >= p) for p in range(n + 1)
