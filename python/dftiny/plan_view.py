@@ -19,7 +19,9 @@ def plan_text(made: Plan, width: int = 120) -> str:
         table.add_column(name, justify="right")
     table.add_column("why")
     for segment in made.segments:
-        table.add_row(_operators(segment), f"{len(segment.events):,}", f"{segment.peak_bytes:,}", _why(segment))
+        table.add_row(
+            _operators(segment), f"{len(segment.events):,}", f"{segment.peak_bytes:,}", _why(segment)
+        )
     out = io.StringIO()
     console = Console(file=out, width=width, no_color=True, highlight=False)
     console.print(table)

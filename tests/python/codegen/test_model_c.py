@@ -17,7 +17,6 @@ from dftiny import int8
 from dftiny.codegen.model_c import model_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph, MeanOptions, Quant
-from dftiny.kernels.count import model_code
 from dftiny.plan import RegionSpec, plan
 
 REGIONS = [RegionSpec("axi", 512 << 10, 32)]
@@ -132,7 +131,7 @@ def test_a_multiplier_above_one_takes_the_slow_form(library: Path, tmp_path: Pat
 
 def test_an_accumulator_past_32_bits_is_refused_by_name() -> None:
     with pytest.raises(DftError, match=r"operator 0 \(CONV_2D\).*pass 32 bits"):
-        model_code(_with_bias(_conv(), 0.01, (1 << 31) - 1))
+        plan(_with_bias(_conv(), 0.01, (1 << 31) - 1), REGIONS)
 
 
 def test_a_mean_over_dimensions_apart_is_refused_by_name() -> None:
@@ -140,7 +139,7 @@ def test_a_mean_over_dimensions_apart_is_refused_by_name() -> None:
     b.mean((1, 3), keep=True)
     assert isinstance(b.ops[0].options, MeanOptions)
     with pytest.raises(DftError, match=r"operator 0 \(MEAN\).*not neighbours"):
-        model_code(b.graph())
+        plan(b.graph(), REGIONS)
 
 
 @pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MEAN"])
@@ -153,7 +152,7 @@ def test_an_output_scale_far_too_small_is_refused_by_name(kind: str) -> None:
     out = tensors[op.outputs[0]]
     tensors[out.index] = replace(out, quant=Quant(np.float32([1e-12]), np.zeros(1, np.int64), 0))
     with pytest.raises(DftError, match=rf"operator {op.index} \({kind}\).*far too small"):
-        model_code(replace(graph, tensors=tuple(tensors)))
+        plan(replace(graph, tensors=tuple(tensors)), REGIONS)
 
 
 def _texts(graph: Graph) -> dict[str, str]:
