@@ -161,7 +161,7 @@ class Wishes:
     without: frozenset[str] = frozenset()
 
 
-def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = Wishes()) -> Plan:  # noqa: B008
+def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = Wishes()) -> Plan:
     """Order the rows of `graph` and place its activations in `regions`, filled in the given order.
 
     Raises DoesNotFit (a CheckFailed) naming region, operator and bytes over.
