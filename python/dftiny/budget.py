@@ -8,7 +8,7 @@ more and never less. Called by the CLI, the export and the report. Never imports
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from dftiny.code_size import Base, load_code_sizes, run_bytes
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph, load, macs
 from dftiny.kernels.count import ConstBytes, ModelCode, model_code
-from dftiny.plan import DoesNotFit, Plan, RegionSpec, plan
+from dftiny.plan import DEFAULT_WISHES, DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.target import Region, Target, load_target
 
 SCHEMA = 1
@@ -117,10 +117,17 @@ def region_specs(target: Target) -> tuple[RegionSpec, ...]:
     return tuple(RegionSpec(r.name, r.bytes - r.stack_bytes, r.align) for r in target.arena_regions)
 
 
-def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int | None = None) -> Budget:
+def budget(
+    graph: Graph,
+    target: Target,
+    engine: str = "aot",
+    *,
+    max_macs: int | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
+) -> Budget:
     """Predict what `graph` needs on `target` with `engine` ("aot").
 
-    `max_macs` overrides the target's limit of one inference. Raises DftError when the engine cannot run an
+    `max_macs` overrides the target's limit of one inference, `wishes` are the planner's. Raises DftError when the engine cannot run an
     operator; a model that is too large is no error here but has `reasons`.
     """
     if engine != "aot":
@@ -128,7 +135,7 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
     sizes = load_code_sizes()
     base = sizes.base_of(target.name)
     reasons: list[str] = []
-    layout, region_bytes = _activations(graph, target, reasons)
+    layout, region_bytes = _activations(graph, target, reasons, wishes)
     placed = not reasons
     code = model_code(layout)
     code_bytes = base.flash_bytes + sizes.kernels(code.functions)
@@ -164,7 +171,12 @@ def budget(graph: Graph, target: Target, engine: str = "aot", *, max_macs: int |
 
 
 def budget_file(
-    path: Path, target_name: str = "stm32h743", *, engine: str = "aot", max_macs: int | None = None
+    path: Path,
+    target_name: str = "stm32h743",
+    *,
+    engine: str = "aot",
+    max_macs: int | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
 ) -> Budget:
     """The budget of a .tflite file or of a bundle folder. Raises DftError for whatever cannot be read."""
     model = path
@@ -175,19 +187,22 @@ def budget_file(
                 f"{path} holds no model.tflite", "give a .tflite file or the folder that dftiny export wrote"
             )
     target = load_target(target_name)
-    return budget(load(model), target, engine, max_macs=max_macs)
+    return budget(load(model), target, engine, max_macs=max_macs, wishes=wishes)
 
 
-def _activations(graph: Graph, target: Target, reasons: list[str]) -> tuple[Plan, dict[str, int]]:
+def _activations(
+    graph: Graph, target: Target, reasons: list[str], wishes: Wishes
+) -> tuple[Plan, dict[str, int]]:
     """The plan and bytes by region. Where none fits, the plan for memory without end, and a reason that says which
     region, the largest, would have to grow by how much."""
     specs = region_specs(target)
     try:
-        layout = plan(graph, specs)
+        layout = plan(graph, specs, wishes)
     except DoesNotFit as e:
         reasons.append(e.reason)
         endless = RegionSpec(e.region, 1 << 40, target.region(e.region).align)
-        return plan(graph, [endless]), {e.region: target.region(e.region).bytes + e.over_bytes}
+        layout = plan(graph, [endless], replace(wishes, limit_bytes=None))
+        return layout, {e.region: layout.total_bytes}
     return layout, dict(layout.region_bytes)
 
 

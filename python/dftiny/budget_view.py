@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dftiny.budget import Budget, OpBudget, budget_file
+from dftiny.plan import DEFAULT_WISHES, Wishes
+from dftiny.plan_view import plan_text
 from dftiny.target import all_targets
 
 if TYPE_CHECKING:
@@ -24,13 +26,21 @@ _TOP_OPS = 12
 
 
 def budget_command(
-    *, model: Path, target: str = "stm32h743", max_macs: int | None = None, as_json: bool = False
+    *,
+    model: Path,
+    target: str = "stm32h743",
+    max_macs: int | None = None,
+    as_json: bool = False,
+    show_plan: bool = False,
+    wishes: Wishes = DEFAULT_WISHES,
 ) -> None:
     """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout.
 
     Raises DftError for bad input and CheckFailed, after printing, when it does not fit.
     """
-    result = budget_file(model, target, max_macs=max_macs)
+    result = budget_file(model, target, max_macs=max_macs, wishes=wishes)
+    if show_plan and result.plan is not None:
+        print(plan_text(result.plan))
     print(json.dumps(result.as_json(), indent=1, sort_keys=True) if as_json else budget_text(result))
     sys.stdout.flush()
     result.require()

@@ -30,6 +30,7 @@ from dftiny.artifact import (
     write_manifest,
 )
 from dftiny.errors import CheckFailed, DftError
+from dftiny.plan import DEFAULT_WISHES, Wishes
 
 if TYPE_CHECKING:
     from dftiny.export.progress import Progress
@@ -166,6 +167,7 @@ def write_bundle(
     *,
     target: str,
     max_macs: int | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
     parents: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
@@ -181,14 +183,14 @@ def write_bundle(
 
     g = graphs.load(folder / MODEL, name=labels.name)
     chip = load_target(target)
-    verdict = budget(g, chip, ENGINE, max_macs=max_macs)
+    verdict = budget(g, chip, ENGINE, max_macs=max_macs, wishes=wishes)
     write_json(folder / BUDGET, verdict.as_json())
     verdict.require()
     placed = verdict.plan
     assert placed is not None  # a model that fits has a plan
     aligns = {r.name: r.align for r in chip.arena_regions}
     regions = [BundleRegion(n, b, aligns[n]) for n, b in placed.region_bytes.items()]
-    info = _info(folder, g, labels, target, regions)
+    info = _info(folder, g, labels, target, regions) | {"input_by_rows": wishes.input_by_rows}
     write_json(folder / BUNDLE, info)
     for name, array in ((GOLDEN_INPUTS, golden), (GOLDEN_OUTPUTS, int8.run(g, golden))):
         with atomic_write(folder / name) as f:
@@ -275,6 +277,7 @@ def export(
     out: Path,
     budget_target: str = "stm32h743",
     max_macs: int | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
     calibration: Path | None = None,
     golden: Path | None = None,
     net: str | None = None,
@@ -320,6 +323,7 @@ def export(
                 int8.from_pixels(given.golden),
                 target=budget_target,
                 max_macs=max_macs,
+                wishes=wishes,
                 parents=given.parents,
                 config={
                     "calibration_tiles": len(given.calibration),

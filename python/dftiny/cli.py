@@ -38,6 +38,30 @@ def _examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def _plan_options(command: Any) -> Any:
+    """What the planner may be asked for, by every command that plans."""
+    for option in (
+        click.option(
+            "--activations",
+            "limit_bytes",
+            type=click.IntRange(1),
+            help="Activations must not take more bytes; maps are computed twice where that helps.",
+        ),
+        click.option(
+            "--input-by-rows", is_flag=True, help="The caller hands the input over row by row (as a library)."
+        ),
+        click.option("--without", multiple=True, metavar="REWRITE", help="Leave an exact rewrite out."),
+    ):
+        command = option(command)
+    return command
+
+
+def _wishes(limit_bytes: int | None, input_by_rows: bool, without: tuple[str, ...]) -> Any:
+    from dftiny.plan import Wishes
+
+    return Wishes(limit_bytes=limit_bytes, input_by_rows=input_by_rows, without=frozenset(without))
+
+
 def _out(default: Path) -> Callable[..., Any]:
     return click.option("--out", type=FOLDER, default=default, show_default=True, help="Folder to write.")
 
@@ -189,7 +213,15 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 @click.option("--mean", help="Channel means of an ONNX model's inputs, 0…1 scale, comma separated.")
 @click.option("--std", help="Channel standard deviations, likewise.")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Layout of an ONNX model's input.")
-def export(*, classes: str | None, **options: Any) -> None:
+@_plan_options
+def export(
+    *,
+    classes: str | None,
+    limit_bytes: int | None,
+    input_by_rows: bool,
+    without: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Make the int8 bundle.
 
     Checkpoint or ONNX → ONNX → int8 TFLite → bundle; every stage is compared with the one before. Without
@@ -197,12 +229,15 @@ def export(*, classes: str | None, **options: Any) -> None:
     """
     from dftiny.bundle import export as run
 
-    run(classes=classes.split(",") if classes else None, data=RUNS / "data", **options)
+    wishes = _wishes(limit_bytes, input_by_rows, without)
+    run(classes=classes.split(",") if classes else None, data=RUNS / "data", wishes=wishes, **options)
 
 
 @cli.command(
     epilog=_examples(
-        "dftiny budget model.tflite --target stm32h743", "dftiny budget dftiny-runs/bundle --json"
+        "dftiny budget model.tflite --target stm32h743",
+        "dftiny budget dftiny-runs/bundle --json",
+        "dftiny budget model.tflite --activations 100000 --plan     computing maps twice, if that fits them in",
     )
 )
 @click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
@@ -211,14 +246,16 @@ def export(*, classes: str | None, **options: Any) -> None:
     "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def budget(**options: Any) -> None:
+@click.option("--plan", "show_plan", is_flag=True, help="Print what runs together by rows, and why.")
+@_plan_options
+def budget(*, limit_bytes: int | None, input_by_rows: bool, without: tuple[str, ...], **options: Any) -> None:
     """Does it fit the chip?
 
     Flash, RAM by region, MACs by operator: pass, or fail (exit 1) with the operator that breaks it.
     """
     from dftiny.budget_view import budget_command
 
-    budget_command(**options)
+    budget_command(wishes=_wishes(limit_bytes, input_by_rows, without), **options)
 
 
 @cli.command(

@@ -39,6 +39,10 @@ def needs_of_bundle(folder: Path) -> FirmwareNeeds:
     """The needs in `folder`/bundle.json. DftError when it is missing or lacks a field."""
     path = folder / "bundle.json"
     value = read_json(path, "bundle")
+    if value.get("input_by_rows"):
+        raise DftError(
+            f"{folder} takes its input row by row, which the link cannot do", "use it as a library"
+        )
     try:
         return FirmwareNeeds(
             input_bytes=math.prod(value["input"]["shape"]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dftiny.errors import CheckFailed
+from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
 from dftiny.plan.lanes import Lane, LaneMaker, shape_of
@@ -20,9 +20,11 @@ from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of
 from dftiny.plan.stream import Event, Life, lives
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
+from dftiny.steps import NAMES as STEP_NAMES
 from dftiny.steps import Steps, steps
 
 __all__ = [
+    "DEFAULT_WISHES",
     "DoesNotFit",
     "Event",
     "Lane",
@@ -161,11 +163,18 @@ class Wishes:
     without: frozenset[str] = frozenset()
 
 
-def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = Wishes()) -> Plan:
+DEFAULT_WISHES = Wishes()
+
+
+def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = DEFAULT_WISHES) -> Plan:
     """Order the rows of `graph` and place its activations in `regions`, filled in the given order.
 
     Raises DoesNotFit (a CheckFailed) naming region, operator and bytes over.
     """
+    unknown = wishes.without - {*rewrites, *STEP_NAMES}
+    if unknown:
+        known = ", ".join([*rewrites, *STEP_NAMES])
+        raise DftError(f"no rewrite is called {', '.join(sorted(unknown))}", f"there are {known}")
     exact = rewrite(graph, without=wishes.without & set(rewrites))
     if wishes.input_by_rows:
         exact = with_input_rows(exact)
