@@ -1,7 +1,8 @@
 """PhiNets (Paissan, Ancilotto, Farella 2022, doi 10.1145/3510832) for tiles.
 
-`phinet_demo` is this project's own: a fixed high-pass front end, a patch stem that keeps every pixel, and
-PhiNet blocks with PhiNet's scaling of channels and expansion.
+Both presets are this project's own: a fixed high-pass front end, a patch stem that keeps every pixel, and
+PhiNet blocks with PhiNet's scaling of channels and expansion. `phinet_demo` trains in a minute; `phinet_h743`
+has the scaling and the size of the thesis' net (phinet_thesis.py), built from what the chip runs fast.
 """
 
 from __future__ import annotations
@@ -76,3 +77,15 @@ def phinet_demo(tile: int) -> nn.Module:
     """PhiNet for 128 px tiles with a high-pass front end: trains in about a minute on one CPU thread."""
     del tile  # fully convolutional up to the pooling
     return PhiNetTile(alpha=0.66, beta=0.75, t_zero=4.5, num_layers=4, patch=8, down=(2, 4), head=32)
+
+
+@register(tile=128)
+def phinet_h743(tile: int) -> nn.Module:
+    """The thesis' PhiNet made for the chip: 1,150,165 parameters, 50.1 M MAC at 128 px, ReLU6 gates, high-pass input.
+
+    alpha 1.1, beta .75, t_zero 5 and 8 blocks with `downsampling_layers` [5, 7] as in the thesis, where block 3
+    halves and doubles too. The patch stem of stride 4 stands for the thesis' stem and its first block, which
+    halve once each. 50,094,976 MAC at 128 px, 28,389,768 at 96 px (`registry.count`).
+    """
+    del tile  # fully convolutional up to the pooling
+    return PhiNetTile(alpha=1.1, beta=0.75, t_zero=5.0, num_layers=8, patch=4, down=(3, 5, 7), head=512)

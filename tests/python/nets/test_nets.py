@@ -37,6 +37,25 @@ def test_demo_is_small_enough_for_an_emulator() -> None:
     assert macs <= 4_500_000
 
 
+@pytest.mark.parametrize(("tile", "macs"), [(128, 50_094_976), (96, 28_389_768)])
+def test_the_chips_phinet_has_the_thesis_size(tile: int, macs: int) -> None:
+    net = create("phinet_h743")
+    assert count(net, tile) == (1_150_165, macs)
+    thesis = create("phinet_thesis")
+    # The same widths and the same map sizes where the two run in step: blocks 3 to 8.
+    ours = [(b.depthwise[0].out_channels, b.project[0].out_channels) for b in net.blocks][2:]
+    theirs = [(b.depthwise[0].out_channels, b.project[0].out_channels) for b in thesis.blocks][3:]
+    assert ours == theirs
+
+
+def test_the_chips_phinet_pads_right_and_bottom_only() -> None:
+    """At stride 2 no convolution pads by itself, so that the int8 graph holds a PAD that folds into the window."""
+    net = create("phinet_h743")
+    strided = [m for m in net.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+    assert len(strided) == 3
+    assert all(m.padding == (0, 0) for m in strided)
+
+
 def test_macs_of_one_convolution_by_hand() -> None:
     net = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2, padding=1, groups=3), nn.Flatten(), nn.Linear(6 * 16, 2))
     assert count(net, 8) == (6 * 9 + 6 + 192 + 2, 16 * 6 * 9 + 192)
