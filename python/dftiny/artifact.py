@@ -25,7 +25,7 @@ from dftiny.errors import CheckFailed, DftError
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
-MADE_BY = {"bundle": "export"}  # every other stage has its command's name
+MADE_BY = {"bundle": "export", "library": "export --library"}  # every other stage has its command's name
 SWAPS = 5  # so often may another run put its result there in between
 
 
@@ -114,47 +114,56 @@ def read_json(path: Path, what: str = "file") -> Any:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, stage: str | None = None, force: bool = False) -> Iterator[Path]:
+def new_folder(
+    path: Path, *, stage: str | None = None, force: bool = False, option: str = "--out"
+) -> Iterator[Path]:
     """Yield a temporary sibling folder that becomes `path` when the block succeeds, and vanishes when not.
 
     An existing `path` is only replaced when it is empty, holds an earlier result of dftiny (of `stage`, where
-    that is given), or `force` is set: neither a user's own files nor another stage are ever thrown away.
+    that is given), or `force` is set: neither a user's own files nor another stage are ever thrown away. `option` is
+    what the user chose `path` with, for hints.
     """
-    refuse_foreign(path, stage=stage, force=force)
+    refuse_foreign(path, stage=stage, force=force, option=option)
     path = path.resolve()  # through links, so that a folder that lies on another disk stays there
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as e:
-        raise DftError(f"cannot create {path}: {reason(e)}", "choose another --out") from e
+        raise DftError(f"cannot create {path}: {reason(e)}", f"choose another {option}") from e
     try:
         temporary.chmod(0o755)
         yield temporary
         _swap(temporary, path)
     except OSError as e:
-        raise DftError(f"cannot write {path}: {reason(e)}", "choose another --out or free some space") from e
+        raise DftError(
+            f"cannot write {path}: {reason(e)}", f"choose another {option} or free some space"
+        ) from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_foreign(path: Path, *, stage: str | None = None, force: bool = False) -> None:
+def refuse_foreign(
+    path: Path, *, stage: str | None = None, force: bool = False, option: str = "--out"
+) -> None:
     """DftError when `path` is something that new_folder would not replace: asked before slow work begins."""
     try:
         if Path.cwd().is_relative_to(path.resolve()):
-            raise DftError(f"{path} is the current folder, or around it", "give --out a folder of its own")
+            raise DftError(
+                f"{path} is the current folder, or around it", f"give {option} a folder of its own"
+            )
         if force or not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
         found = _stage_of(path)
     except OSError as e:
-        raise DftError(f"cannot write {path}: {reason(e)}", "choose another --out") from e
+        raise DftError(f"cannot write {path}: {reason(e)}", f"choose another {option}") from e
     if found is None:
         raise DftError(
-            f"{path} exists and was not made by dftiny", "choose another --out or remove it yourself"
+            f"{path} exists and was not made by dftiny", f"choose another {option} or remove it yourself"
         )
     if stage is not None and found != stage:
         raise DftError(
             f"{path} holds a {found} stage, which {stage} would replace",
-            "choose another --out or remove it yourself",
+            f"choose another {option} or remove it yourself",
         )
 
 

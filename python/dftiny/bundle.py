@@ -83,6 +83,7 @@ class Bundle:
     regions: tuple[BundleRegion, ...]
     ops: tuple[BundleOp, ...]
     macs: int
+    input_by_rows: bool
     manifest: Manifest
 
     def graph(self) -> graphs.Graph:
@@ -141,6 +142,7 @@ def _bundle(folder: Path, info: Mapping[str, Any], manifest: Manifest) -> Bundle
             BundleOp(int(o["index"]), str(o["kind"]), int(o["macs"]), str(o["name"])) for o in info["ops"]
         ),
         macs=int(info["macs"]),
+        input_by_rows=bool(info.get("input_by_rows", False)),
         manifest=manifest,
     )
 
@@ -288,11 +290,13 @@ def export(
     threshold: float | None = None,
     classes: Sequence[str] | None = None,
     data: Path | None = None,
+    library: Path | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
 
     `data` calibrates a checkpoint that comes without tiles, when `calibration` is not given and the folder exists.
+    `library` is a further folder to write, the bundle as C for other firmware (library.py).
 
     Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
     model is over budget.
@@ -300,9 +304,12 @@ def export(
     from dftiny.export.progress import Progress
     from dftiny.export.source import open_source
     from dftiny.export.stages import make_model
+    from dftiny.library import refuse_library, write_library
     from dftiny.target import load_target
 
     load_target(budget_target)  # a misspelt target is said before anything slow
+    if library is not None:
+        refuse_library(library, out)
     progress = Progress(quiet)
     given = open_source(
         source or _released_source(progress), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
@@ -332,4 +339,7 @@ def export(
                 metrics={"gates": gates},
             )
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
+    if library is not None:
+        write_library(load_bundle(out), library)
+        progress.say(f"{made.name}: C library in {library}")
     return made.manifest

@@ -176,6 +176,7 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
         "dftiny export dftiny-runs/train --budget stm32h743     a trained checkpoint",
         "dftiny export net.onnx --calibration tiles/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw",
         "dftiny export net.tflite                               int8 already: taken as it is",
+        "dftiny export --library my-firmware/dftiny_model       and C with one header, for firmware of your own",
     )
 )
 @click.argument("source", type=ANY_PATH, required=False)
@@ -213,6 +214,11 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 @click.option("--mean", help="Channel means of an ONNX model's inputs, 0…1 scale, comma separated.")
 @click.option("--std", help="Channel standard deviations, likewise.")
 @click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Layout of an ONNX model's input.")
+@click.option(
+    "--library",
+    type=FOLDER,
+    help="Also write the model as a C library: a CMake target and one header, for any firmware.",
+)
 @_plan_options
 def export(
     *,

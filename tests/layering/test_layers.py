@@ -45,6 +45,7 @@ LEVEL = {
     "dftiny.link": 2,
     # use cases
     "dftiny.bundle": 3,
+    "dftiny.library": 3,
     "dftiny.evaluate": 3,
     "dftiny.build": 3,
     "dftiny.bench": 3,

@@ -62,7 +62,7 @@ def dftiny(unpacked: Path, cwd: Path, *args: str) -> subprocess.CompletedProcess
 
 def test_it_carries_what_build_and_export_need(unpacked: Path) -> None:
     tree = unpacked / "dftiny" / "_tree"
-    assert (tree / "CMakeLists.txt").is_file()
+    assert (tree / "CMakeLists.txt").is_file() and (tree / "LICENSE").is_file()
     assert (tree / "firmware" / "boards" / "nucleo_h743zi").is_dir()
     assert (tree / "models" / "phinet_demo_128.demo" / "checkpoint.safetensors").is_file()
     assert (unpacked / "dftiny" / "spec" / "protocol.toml").is_file()
@@ -100,7 +100,7 @@ def test_what_needs_an_extra_says_which(unpacked: Path, tmp_path: Path, command:
 
 def test_a_plain_install_goes_from_export_to_bench(unpacked: Path, tmp_path: Path) -> None:
     for command in (
-        ["export"],
+        ["export", "--library", "lib"],
         ["budget"],
         ["build", "--board", "host"],
         ["bench", "--board", "host"],
