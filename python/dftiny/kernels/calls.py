@@ -53,6 +53,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_gather": 20,
     "dft_softmax": 12,
     "dft_input_rows": 4,
+    "dft_table_rows_params": 8,
     "dft_lane": 56,
     "dft_segment": 12,
 }

@@ -1,12 +1,27 @@
-"""Row kernels by operator: none yet."""
+"""Row kernels by operator: which maker knows which kind. Called by the planner (plan/lanes.py)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dftiny.graph import Graph
-from dftiny.kernels.rows import Choice, RowCall
+from dftiny.kernels.conv_rows import conv_rows
+from dftiny.kernels.rows import Choice, RowCall, RowMaker
+from dftiny.kernels.table_rows import table_rows
 from dftiny.steps import Step
+
+MAKERS: Mapping[str, RowMaker] = {
+    "CONV_2D": conv_rows,
+    "RELU": table_rows,
+    "RELU6": table_rows,
+    "HARD_SWISH": table_rows,
+    "LOGISTIC": table_rows,
+    "QUANTIZE": table_rows,
+    "TABLE": table_rows,
+}
 
 
 def row_call(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
-    del graph, step, choice
-    return None
+    """The row kernel of a step with the planner's choice; None where it is computed whole."""
+    maker = MAKERS.get(step.op.kind)
+    return None if maker is None else maker(graph, step, choice)
