@@ -238,8 +238,8 @@ class _Run:
         if self.done[first:end].any() and not self.memory.schedule.recompute:
             self.say("computes a row again")
         if self.step.aux is not None or self.step.sums:
-            again = self.done[0] - self.done[first:]
-            if (again != (0 if first == 0 else 1)).any() or (self.done[:first] != self.done[0]).any():
+            turn = self.done[0] + (first == 0)
+            if (self.done != np.where(np.arange(self.height) < first, turn, turn - 1)).any():
                 self.say("its rows are not computed in their order")
         return True
 
