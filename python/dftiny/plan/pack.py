@@ -4,7 +4,7 @@ Two blocks may share bytes as long as no two of their rows that are alive togeth
 displacements that are forbidden, as open intervals; placing is then greedy: one block after the other at the
 lowest offset that no placed block forbids, in several orders, of which the smallest result is kept (after
 Pisarchyk & Lee 2020, "Efficient memory management for deep neural net inference", section 5, whose blocks
-live and die whole). plan_check.py and schedule_check.py judge the result with code of their own.
+live and die whole). schedule_check.py judges the result with code of its own.
 """
 
 from __future__ import annotations
