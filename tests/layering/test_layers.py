@@ -51,6 +51,7 @@ LEVEL = {
     "dftiny.library": 3,
     "dftiny.evaluate": 3,
     "dftiny.build": 3,
+    "dftiny.counting": 3,
     "dftiny.bench": 3,
     "dftiny.compare": 3,
     "dftiny.report": 3,

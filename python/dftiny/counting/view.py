@@ -1,0 +1,115 @@
+"""Counts as people read them: the totals, what was executed, the operators."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from dftiny.counting.cycles import LABEL, MAJOR
+from dftiny.counting.measure import Counts, OpCounts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_TOP_FUNCTIONS = 12
+
+
+def text(c: Counts, *, worst_first: bool = False, top: int | None = None, width: int = 118) -> str:
+    """Plain text without colours. `top`: only that many operators."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
+    ops = sorted(c.ops, key=lambda o: -o.instructions) if worst_first or top else list(c.ops)
+    for line in _headline(c):
+        console.print(line)
+    console.print(_table_of_classes(c))
+    console.print(_table_of_functions(c))
+    console.print(_table_of_kinds(c))
+    console.print(_table_of_ops(c, ops[:top]))
+    made = console.file
+    assert isinstance(made, io.StringIO)
+    return made.getvalue().rstrip()
+
+
+def _headline(c: Counts) -> list[str]:
+    lines = [
+        f"{c.model} on Cortex-{c.core.upper()}, planned for {c.target}",
+        f"instructions {c.instructions:,} an inference, {c.instructions / max(c.macs, 1):.3f} per MAC"
+        f" ({c.macs:,} MACs)"
+        + (f"; up to {c.highest:,} on other inputs" if c.highest != c.instructions else ""),
+        _cycles(c),
+        f"code {c.code_bytes:,} · weights {c.weight_bytes:,} · other constants {c.const_bytes:,}"
+        + (f" (of them wide weights {c.wide_bytes:,})" if c.wide_bytes else "")
+        + f" · RAM {c.ram_bytes:,} (bound {c.lower_bound_bytes:,}) · stack {c.stack_bytes:,} bytes",
+        f"outputs {'equal' if c.bit_exact else 'DIFFER from'} {c.compared_with} on {c.inputs} inputs",
+    ]
+    return [*lines, f"does not fit {c.target}: {c.misfit}"] if c.misfit else lines
+
+
+def _cycles(c: Counts) -> str:
+    if c.cycles_modelled is None:
+        return (
+            f"cycles: none modelled, llvm-mca of LLVM {MAJOR} was not found (sudo apt install llvm-{MAJOR})"
+        )
+    guessed = f"; {c.cycles_guessed_blocks} blocks it would not take" if c.cycles_guessed_blocks else ""
+    return (
+        f"cycles {c.cycles_modelled:,}, {c.cycles_modelled / max(c.macs, 1):.3f} per MAC ({LABEL}{guessed})"
+    )
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        left = column in ("class", "function", "operator", "kind")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    return table
+
+
+def _table_of_classes(c: Counts) -> Table:
+    table = _table("class", "instructions", "%", "per MAC")
+    rows = [*c.classes.items(), ("at the stack, of these", c.spills)]
+    for name, n in rows:
+        table.add_row(name, f"{n:,}", f"{100 * n / c.instructions:.1f}", f"{n / max(c.macs, 1):.3f}")
+    return table
+
+
+def _table_of_functions(c: Counts) -> Table:
+    table = _table("function", "instructions", "%")
+    for name, n in list(c.functions.items())[:_TOP_FUNCTIONS]:
+        table.add_row(name, f"{n:,}", f"{100 * n / c.instructions:.1f}")
+    return table
+
+
+def _table_of_kinds(c: Counts) -> Table:
+    table = _table("kind", "operators", "MACs", "instructions", "%", "per MAC")
+    kinds = sorted({o.kind for o in c.ops}, key=lambda k: -sum(o.instructions for o in c.ops if o.kind == k))
+    for kind in kinds:
+        ops = [o for o in c.ops if o.kind == kind]
+        n, macs = sum(o.instructions for o in ops), sum(o.macs for o in ops)
+        table.add_row(
+            kind, str(len(ops)), f"{macs:,}", f"{n:,}", f"{100 * n / c.instructions:.1f}", _ratio(n, macs)
+        )
+    return table
+
+
+def _table_of_ops(c: Counts, ops: list[OpCounts]) -> Table:
+    table = _table("op", "operator", "MACs", "instructions", "%", "per MAC", "cycles")
+    for o in ops:
+        share = f"{100 * o.instructions / c.instructions:.1f}"
+        modelled = "" if o.cycles_modelled is None else f"{o.cycles_modelled:,}"
+        table.add_row(
+            str(o.index),
+            o.kind,
+            f"{o.macs:,}",
+            f"{o.instructions:,}",
+            share,
+            _ratio(o.instructions, o.macs),
+            modelled,
+        )
+    return table
+
+
+def _ratio(n: int, macs: int) -> str:
+    return f"{n / macs:.2f}" if macs else "–"
