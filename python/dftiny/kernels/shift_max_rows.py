@@ -1,0 +1,123 @@
+"""SHIFT_MAX by rows: parameters of dft_shift_max_rows in its general form, and, where every sum is a line and
+products are in range, the lines that the Cortex-M7 twin computes with. Called through row_makers.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.graph import Graph, Op, ShiftMaxOptions
+from dftiny.int8 import arith
+from dftiny.kernels import lines
+from dftiny.kernels.calls import Const, Fields, split_shift
+from dftiny.kernels.rows import Choice, RowCall
+from dftiny.steps import Step
+
+_ALL = np.arange(-128, 128).astype(np.int8)
+_INT8 = (-128, 127)
+_RIGHT = range(5, 18)  # right shifts of products that the fast form takes
+_LIMIT_16 = 0xFFFF
+_RECORD_BYTES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class _Fast:
+    """The lines of one branch."""
+
+    products: tuple[lines.Products, lines.Products]
+    sums: lines.Sums
+
+
+def shift_max_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    """A row of the map and all coefficients → a row. None where scales are absurd or 16 bits do not hold a size."""
+    del choice
+    op, o = step.op, cast(ShiftMaxOptions, step.op.options)
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    width, in_c, out_c = x.shape[2], x.shape[3], y.shape[3]
+    terms = 2 * len(o.branches)
+    if step.table is not None or max(width, in_c, terms * out_c) > _LIMIT_16 or not _in_range(graph, op):
+        return None
+    inner = [int8.branch_graph(graph, op, i) for i in range(len(o.branches))]
+    found = [_fast(b) for b in inner] if in_c == out_c else [None]
+    fast = [f for f in found if f is not None]
+    usable = len(fast) == len(inner)
+    fields: Fields = (
+        ("width", width),
+        ("in_c", in_c),
+        ("out_c", out_c),
+        ("branches", len(inner)),
+        ("zp_x", x.zero_point),
+        *((f"branch[{i}]", _branch(b, fast[i] if usable else None)) for i, b in enumerate(inner)),
+    )
+    indices = np.array([t.indices for b in o.branches for t in b.terms]).reshape(-1)
+    pointers: tuple[tuple[str, Const], ...] = (("indices", Const("uint16_t", "tables", indices)),)
+    if not usable:
+        return RowCall("dft_shift_max_rows", "dft_shift_max", fields, pointers)
+    fixes = np.concatenate([p.fixes.reshape(-1) for f in fast for p in f.products])
+    sums = np.concatenate([f.sums.offsets for f in fast])
+    pointers += (("fixes", Const("int8_t", "tables", fixes)), ("sums", Const("int32_t", "tables", sums)))
+    aux = len(inner) * out_c * _RECORD_BYTES + 2 + 2 * terms * out_c
+    return RowCall("dft_shift_max_rows", "dft_shift_max", fields, pointers, 2 * width * out_c, aux, rows=2)
+
+
+def _in_range(graph: Graph, op: Op) -> bool:
+    """Whether the general form's products and shifts stay within 32 bits."""
+    for i in range(len(cast(ShiftMaxOptions, op.options).branches)):
+        b = int8.branch_graph(graph, op, i)
+        if any(255 * 255 << max(int8.mul_params(b, b.ops[k])[1], 0) >= 1 << 30 for k in range(2)):
+            return False
+        if int8.sum_params(b, b.ops[2]).out_shift > 0:
+            return False
+    return True
+
+
+def _bounds(b: Graph, k: int) -> tuple[int, int]:
+    """Activation bounds of product 0 or 1 or of the sum (2)."""
+    return int8.activation_range(b.ops[k].options.activation, b.tensors[3 + k])  # type: ignore[union-attr]
+
+
+def _branch(b: Graph, fast: _Fast | None) -> Fields:
+    """struct dft_shift_branch."""
+    (m0, s0), (m1, s1) = (int8.mul_params(b, b.ops[k]) for k in range(2))
+    p = int8.sum_params(b, b.ops[2])
+    left, right = zip(split_shift(s0), split_shift(s1), strict=True)
+    (low_0, high_0), (low_1, high_1), (low, high) = (_bounds(b, k) for k in range(3))
+    zero = [t.zero_point for t in b.tensors]
+    return (
+        ("mult", (m0, m1)),
+        ("mult_in", p.multiplier),
+        ("mult_out", p.out_multiplier),
+        ("slope", tuple(line.slope for line in fast.products) if fast else (0, 0)),
+        ("start", tuple(line.start for line in fast.products) if fast else (0, 0)),
+        ("sum_slope", fast.sums.slope if fast else 0),
+        ("left1", left),
+        ("right", right),
+        ("right_in", (-p.shift[0], -p.shift[1])),
+        ("right_out", -p.out_shift),
+        ("minus", int(b.ops[2].kind == "SUB")),
+        ("zp_c", (zero[1], zero[2])),
+        ("zp_p", (zero[3], zero[4])),
+        ("zp_out", zero[5]),
+        ("low_p", (low_0, low_1)),
+        ("high_p", (high_0, high_1)),
+        ("low", low),
+        ("high", high),
+    )
+
+
+def _fast(b: Graph) -> _Fast | None:
+    """The lines of a branch; None where there are none."""
+    if any(_bounds(b, k) != _INT8 for k in range(3)):
+        return None
+    found = []
+    for k in range(2):
+        m, shift = int8.mul_params(b, b.ops[k])
+        zeros = (b.tensors[i].zero_point for i in (0, 1 + k, 3 + k))
+        found.append(lines.products(m, shift, *zeros) if -shift in _RIGHT else None)
+    y = arith.add_or_sub(b, b.ops[2], _ALL[:, None], _ALL[None, :])
+    sums = lines.sums(y, (-1 if y[0, 128] > y[255, 128] else 1) * b.tensors[3].scale / b.tensors[5].scale)
+    first, second = found
+    return _Fast((first, second), sums) if first and second and sums else None
