@@ -52,7 +52,10 @@ def products(multiplier: int, shift: int, zero_x: int, zero_c: int, zero_out: in
     """Lines of a MUL for each coefficient; None if 32 bits do not hold them."""
     real = multiplier * 2.0 ** (shift - 31)
     # Products reach 255 · 255, offsets beside them 2^28 at most; slopes are found from (c − zero) · slope.
-    if real * (255 * 255 << SLOPE_BITS) + (1 << 28) >= 1 << 31 or real * (255 << SLOPE_BITS << _FINER) >= 1 << 31:
+    if (
+        real * (255 * 255 << SLOPE_BITS) + (1 << 28) >= 1 << 31
+        or real * (255 << SLOPE_BITS << _FINER) >= 1 << 31
+    ):
         return None
     x, c = _ALL - zero_x, _ALL - zero_c
     y = requantize((c[:, None] * x).astype(np.int32), multiplier, shift, zero_out, -128, 127).astype(np.int64)
@@ -78,7 +81,9 @@ def sums(y: np.ndarray, ratio: float) -> Sums | None:
     for slope in (nearest, *(nearest + s * d for d in range(1, 9) for s in (1, -1))):
         least, largest = _bounds(by_second, np.full(256, slope), _ALL, SUM_BITS)
         if (least <= largest).all():
-            middle = np.where(least == -_FAR, largest, np.where(largest == _FAR, least, (least + largest) >> 1))
+            middle = np.where(
+                least == -_FAR, largest, np.where(largest == _FAR, least, (least + largest) >> 1)
+            )
             reach = np.abs(middle).max() + 128 * abs(slope)
             return Sums(slope, middle) if reach < 1 << 31 else None
     return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dftiny.graph import Graph
 from dftiny.kernels.conv_rows import conv_rows
 from dftiny.kernels.rows import Choice, RowCall, RowMaker
+from dftiny.kernels.shift_max_rows import shift_max_rows
 from dftiny.kernels.table_rows import table_rows
 from dftiny.steps import Step
 
@@ -18,6 +19,7 @@ MAKERS: Mapping[str, RowMaker] = {
     "LOGISTIC": table_rows,
     "QUANTIZE": table_rows,
     "TABLE": table_rows,
+    "SHIFT_MAX": shift_max_rows,
 }
 
 

@@ -118,6 +118,6 @@ def _fast(b: Graph) -> _Fast | None:
         zeros = (b.tensors[i].zero_point for i in (0, 1 + k, 3 + k))
         found.append(lines.products(m, shift, *zeros) if -shift in _RIGHT else None)
     y = arith.add_or_sub(b, b.ops[2], _ALL[:, None], _ALL[None, :])
-    sums = lines.sums(y, (-1 if y[0, 128] > y[255, 128] else 1) * b.tensors[3].scale / b.tensors[5].scale)
+    sums = lines.sums(y, b.tensors[3].scale / b.tensors[5].scale)
     first, second = found
     return _Fast((first, second), sums) if first and second and sums else None
