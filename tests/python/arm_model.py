@@ -51,12 +51,19 @@ class OpCount:
     macs: int
 
 
+def kernel_sources() -> list[Path]:
+    """Kernels as the firmware is built for Cortex-M: a file of m7/ takes the place of the portable one."""
+    fast = sorted(p for p in (FIRMWARE / "kernels/m7").glob("*") if p.suffix in (".c", ".S"))
+    stems = {p.stem for p in fast}
+    return [*(p for p in sorted((FIRMWARE / "kernels").glob("*.c")) if p.stem not in stems), *fast]
+
+
 def build(graph: Graph, plan: Plan, folder: Path) -> Path:
     """folder/model.elf."""
     (folder / "main.c").write_text(MAIN)
     for name, text in model_c(graph, plan, bundle_digest=bytes(32)).items():
         (folder / name).write_text(text)
-    sources = [folder / "main.c", folder / "dft_model.c", *sorted((FIRMWARE / "kernels").glob("*.c"))]
+    sources = [folder / "main.c", folder / "dft_model.c", *kernel_sources()]
     sources += sorted((FIRMWARE / "engines/aot").glob("*.c"))
     elf = folder / "model.elf"
     link = [
