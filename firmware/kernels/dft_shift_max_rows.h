@@ -74,6 +74,6 @@ static inline int8_t dft_shift_output(const dft_shift_max *p, const dft_event *e
     return (int8_t)best;
 }
 
-void dft_shift_max_rows(const void *params, const dft_event *event);
+dft_row_kernel dft_shift_max_rows;
 
 #endif

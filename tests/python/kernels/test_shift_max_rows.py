@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from shift_max_layer import Layer, layer, quant, run_on_arm, run_on_host
+from row_harness import Harness
+from shift_max_layer import Layer, layer, quant
 
 from dftiny import int8
 from dftiny.graph import ShiftBranch, ShiftTerm
 from dftiny.kernels import lines
-
-NARROW = ShiftTerm((), 0.0005, 3, "NONE")
-
-
-def oracle(case: Layer) -> np.ndarray:
-    vectors = [v.reshape(1, 1, 1, 1, -1) for v in case.vectors]
-    return int8.shift_max(case.graph, case.graph.ops[0], case.x[None, None], vectors)[0, 0]
 
 
 def made(
@@ -43,25 +35,21 @@ def made(
     return layer(x, quant(0.0007134, -9), vectors, quants, tuple(made_branches))
 
 
-def assert_twins_equal(case: Layer, folder: Path) -> int:
-    want = oracle(case)
-    assert len(np.unique(want)) > 10, "a dead case proves nothing"
-    assert np.array_equal(run_on_host(case, folder), want)
-    got, instructions = run_on_arm(case, folder)
-    assert np.array_equal(got, want), f"{np.count_nonzero(got != want)} of {want.size} differ"
-    return instructions
+def assert_twins_equal(harness: Harness, made_layer: Layer, *, fast: bool = True, least: int = 10) -> float:
+    """Both twins == the oracle, in the fast form or the general one; instructions an element on the Cortex-M7."""
+    case, want = made_layer.case(), made_layer.oracle()
+    assert ("fixes" in dict(case.call.pointers)) == fast
+    assert len(np.unique(want)) > least, "a dead case proves nothing"
+    np.testing.assert_array_equal(harness.host(case)[0], want)
+    got, instructions = harness.arm(case)
+    np.testing.assert_array_equal(got, want)
+    return instructions / want.size
 
 
 @pytest.mark.parametrize("branches", [1, 2])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 3, 8), (5, 7, 3), (2, 1, 33), (4, 12, 6)])
-def test_twins(shape: tuple[int, int, int], branches: int, tmp_path: Path) -> None:
-    case = made(sum(shape), shape, branches)
-    if case.x.size < 100:
-        assert np.array_equal(run_on_host(case, tmp_path), oracle(case))
-        assert np.array_equal(run_on_arm(case, tmp_path)[0], oracle(case))
-        return
-    assert "fixes" in dict(case.call.pointers)
-    assert_twins_equal(case, tmp_path)
+def test_twins(shape: tuple[int, int, int], branches: int, harness: Harness) -> None:
+    assert_twins_equal(harness, made(sum(shape), shape, branches), least=0 if shape == (1, 1, 1) else 10)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +61,17 @@ def test_twins(shape: tuple[int, int, int], branches: int, tmp_path: Path) -> No
         {"products": (0.05, 0.03), "out": 0.001},
     ],
 )
-def test_general_form(changed: dict[str, object], tmp_path: Path) -> None:
+def test_general_form(changed: dict[str, object], harness: Harness) -> None:
     """Other channels out than in, activations, scales out of the fast form's range."""
     case = made(5, (4, 5, 7), **changed)  # type: ignore[arg-type]
-    assert "fixes" not in dict(case.call.pointers)
-    want = oracle(case)
-    assert np.array_equal(run_on_host(case, tmp_path), want)
-    assert np.array_equal(run_on_arm(case, tmp_path)[0], want)
+    assert_twins_equal(harness, case, fast=False, least=3)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_many_scales(seed: int, tmp_path: Path) -> None:
+def test_many_scales(seed: int, harness: Harness) -> None:
     rng = np.random.default_rng(seed)
     first, second = (float(s) for s in 0.0006 * 2 ** rng.uniform([-1, -5], [1, 1]))
-    assert_twins_equal(made(seed, (6, 6, 64), products=(first, second), out=0.0008), tmp_path)
+    assert_twins_equal(harness, made(seed, (6, 6, 64), products=(first, second), out=0.0008))
 
 
 @pytest.mark.parametrize(
@@ -120,8 +105,5 @@ def test_lines_are_the_products(multiplier: int, shift: int, zeros: tuple[int, i
     ("shape", "branches", "limit"),
     [((6, 6, 192), 2, 75), ((24, 24, 8), 1, 29), ((12, 12, 32), 2, 59), ((3, 3, 384), 2, 110)],
 )
-def test_instructions(shape: tuple[int, int, int], branches: int, limit: int, tmp_path: Path) -> None:
-    case = made(1, shape, branches)
-    instructions = assert_twins_equal(case, tmp_path)
-    print(shape, branches, instructions / case.x.size)
-    assert instructions < limit * case.x.size
+def test_instructions(shape: tuple[int, int, int], branches: int, limit: int, harness: Harness) -> None:
+    assert assert_twins_equal(harness, made(1, shape, branches)) <= limit
