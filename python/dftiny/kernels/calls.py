@@ -55,6 +55,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_shift_max": 152,
     "dft_input_rows": 4,
     "dft_table_rows_params": 8,
+    "dft_depthwise_rows_params": 92,
     "dft_lane": 56,
     "dft_segment": 12,
 }

@@ -1,0 +1,76 @@
+/* DEPTHWISE_CONV_2D by rows, in plain loops: any window, any order of weights, multiplier >= 1. Called by
+ * depthwise_rows.c, and on Cortex-M7 for what m7/ has no tile for. */
+#include "dft_depthwise_rows.h"
+
+#define HEAD 8u /* bytes of a record before the weights */
+
+/* Where (row, column) of a 3x3 kernel lies among the weights, by kind. */
+static const uint8_t order_3x3[2][9] = {
+    {0, 1, 6, 2, 3, 7, 4, 5, 9},
+    {0, 1, 4, 2, 3, 6, 5, 7, 8},
+};
+
+static int32_t word(const int8_t *at)
+{
+    uint32_t value = 0;
+    for (uint32_t i = 4; i > 0; i--) {
+        value = value << 8 | (uint8_t)at[i - 1];
+    }
+    return (int32_t)value;
+}
+
+static int8_t finish(const dft_depthwise_rows_params *p, const int8_t *record, int32_t doubled)
+{
+    int32_t right = record[p->record - 1u] + 1;
+    int32_t high = (int32_t)(((int64_t)doubled * word(record + 4) + INT64_C(0x80000000)) >> 32);
+    int32_t v = high;
+    if (right > 0) {
+        v = (high + (1 << (right - 1)) - (high < 0)) >> right;
+    }
+    v += p->out_zp;
+    v = v < INT8_MIN ? INT8_MIN : v;
+    v = v > INT8_MAX ? INT8_MAX : v;
+    return p->table != 0 ? p->table[v + 128] : (int8_t)v;
+}
+
+/* Twice the sum of one row of taps; `x` is the first column under them, which may lie outside. */
+static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, const int8_t *weights, uint32_t first)
+{
+    int32_t sum = 0;
+    for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
+        uint32_t tap = first + k;
+        if (p->kind != DFT_DEPTHWISE_ANY) {
+            tap = order_3x3[p->kind - 1u][tap];
+        }
+        int32_t inside = in != 0 && x >= 0 && x < p->in_w;
+        sum += (inside ? in[(uint32_t)x * p->in_c] : p->in_zp) * weights[tap];
+    }
+    return 2 * sum;
+}
+
+/* One output row of one channel. `rows` are those under its windows. */
+static void channel(const dft_depthwise_rows_params *p, const int8_t *const *rows, uint32_t c, int8_t *out)
+{
+    const int8_t *record = p->records + c * p->record;
+    uint32_t from = c / p->multiplier, channels = (uint32_t)p->in_c * p->multiplier;
+    for (uint32_t ox = 0; ox < p->out_w; ox++) {
+        int32_t x = (int32_t)(ox * p->stride_w) - p->pad_left;
+        int32_t acc = word(record);
+        for (uint32_t k = 0; k < p->kernel_h; k++) {
+            const int8_t *in = rows[k] != 0 ? rows[k] + from : 0;
+            acc += row_sum(p, in, x, record + HEAD, k * p->kernel_w);
+        }
+        out[ox * channels + c] = finish(p, record, acc);
+    }
+}
+
+void dft_depthwise_plain(const void *params, const dft_event *event)
+{
+    const dft_depthwise_rows_params *p = params;
+    uint32_t channels = (uint32_t)p->in_c * p->multiplier;
+    for (uint32_t r = 0; r < event->rows; r++) {
+        for (uint32_t c = 0; c < channels; c++) {
+            channel(p, event->in + r * p->stride_h, c, event->out[r]);
+        }
+    }
+}

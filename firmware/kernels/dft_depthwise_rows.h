@@ -1,0 +1,71 @@
+/* DEPTHWISE_CONV_2D by rows: what python/dftiny/kernels/depthwise_rows.py writes and both twins read.
+ *
+ * A record an output channel, bytes, little-endian, at any alignment:
+ *     int32 2 * bias (input zero point folded in) | int32 multiplier | int8 weights | int8 right shift - 1
+ * The weights are in the order of `kind`. The doubled accumulator turns TFLM's rounding doubling high multiplication
+ * into the high word of a product: high = (2 * acc * mult + 2^31) >> 32, within 2^30 as the maker proved. */
+#ifndef DFT_DEPTHWISE_ROWS_H
+#define DFT_DEPTHWISE_ROWS_H
+
+#include <stdint.h>
+
+#include "dft_rows.h"
+
+/* Orders of the weights: row by row; or what the tiles of 3x3 with stride 1 and 2 unpack in fewest steps:
+ *     00 01 10 11 20 21 02 12 12 22        00 01 10 11 02 20 12 21 22        (row, column) */
+#define DFT_DEPTHWISE_ANY 0u
+#define DFT_DEPTHWISE_3X3_S1 1u
+#define DFT_DEPTHWISE_3X3_S2 2u
+
+#define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */
+
+/* Code of one channel's row in m7/, with registers of its own: never called from C. */
+typedef void dft_depthwise_tile(void);
+
+typedef struct dft_depthwise_rows_params {
+    uint16_t in_w, in_c;
+    uint16_t out_w;
+    uint16_t multiplier; /* output channel = input channel * multiplier + i */
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t pad_left;
+    uint8_t kind;
+    uint8_t record; /* bytes of a record */
+    int8_t out_zp;
+    int16_t in_zp;
+    uint16_t columns; /* of the scratch memory: padding, row, padding */
+    const int8_t *records;
+    const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
+    dft_depthwise_tile *tiles[DFT_DEPTHWISE_SHIFTS]; /* by shift - 1; null where not needed and on other machines */
+} dft_depthwise_rows_params;
+
+dft_row_kernel dft_depthwise_rows;
+dft_row_kernel dft_depthwise_plain; /* any window, in plain loops */
+
+/* A tile of m7/ where there is one. */
+#if defined(__ARM_FEATURE_DSP)
+#define DFT_DEPTHWISE_TILE(name) dft_depthwise_##name
+#define DFT_DEPTHWISE_DECLARE(e)                                                                                   \
+    extern dft_depthwise_tile dft_depthwise_s1_relu_##e, dft_depthwise_s1_table_##e, dft_depthwise_s2_relu_##e,    \
+        dft_depthwise_s2_table_##e;
+DFT_DEPTHWISE_DECLARE(1)
+DFT_DEPTHWISE_DECLARE(2)
+DFT_DEPTHWISE_DECLARE(3)
+DFT_DEPTHWISE_DECLARE(4)
+DFT_DEPTHWISE_DECLARE(5)
+DFT_DEPTHWISE_DECLARE(6)
+DFT_DEPTHWISE_DECLARE(7)
+DFT_DEPTHWISE_DECLARE(8)
+DFT_DEPTHWISE_DECLARE(9)
+DFT_DEPTHWISE_DECLARE(10)
+DFT_DEPTHWISE_DECLARE(11)
+DFT_DEPTHWISE_DECLARE(12)
+DFT_DEPTHWISE_DECLARE(13)
+DFT_DEPTHWISE_DECLARE(14)
+DFT_DEPTHWISE_DECLARE(15)
+DFT_DEPTHWISE_DECLARE(16)
+#else
+#define DFT_DEPTHWISE_TILE(name) 0
+#endif
+
+#endif

@@ -1,0 +1,182 @@
+"""DEPTHWISE_CONV_2D by rows: constants of dft_depthwise_rows, as firmware/kernels/dft_depthwise_rows.h says.
+
+Called through row_makers. 3x3 kernels with multiplier-free requantisation have tiles in assembly, one for every
+right shift, so that a shift is an immediate; everything else runs through the same function, slower.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.graph import DepthwiseOptions, Graph, Op
+from dftiny.kernels.calls import Const, Field, Fields
+from dftiny.kernels.products import channels
+from dftiny.kernels.rows import Choice, RowCall
+from dftiny.steps import Step
+
+_WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
+_ANY, _S1, _S2 = 0, 1, 2  # DFT_DEPTHWISE_ANY …
+_ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: (0, 1, 3, 4, 2, 6, 5, 7, 8)}
+_NAMES = {_S1: "s1", _S2: "s2"}
+_SHIFTS = 16
+_RECORD_BEYOND = 9  # bias, multiplier, shift
+_BYTE, _HALF = 0xFF, 0xFFFF
+
+
+@dataclass(frozen=True)
+class _Window:
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]  # top, left
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+
+
+def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    """The row kernel of a DEPTHWISE_CONV_2D, or None: dilation, a multiplier above one or huge sums."""
+    window, made = _window(graph, step), _channels(graph, step.op)
+    if window is None or made is None:
+        return None
+    kind = _kind(window, made.right)
+    table = _table(graph, step)
+    tiles = _tiles(kind, made.right, table is None)
+    pointers = [("records", Const("int8_t", "weights", _records(made, kind)))]
+    if table is not None:
+        pointers.append(("table", Const("int8_t", "tables", table)))
+    return RowCall(
+        "dft_depthwise_rows",
+        "dft_depthwise_rows_params",
+        (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
+        tuple(pointers),
+        scratch_bytes=_scratch(window, kind),
+        rows=min(choice.rows or 2, 2, window.out_size[0]) if kind == _S1 else 1,
+        symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
+    )
+
+
+def _window(graph: Graph, step: Step) -> _Window | None:
+    """None where the kernel cannot go: dilation, huge windows, an output row without a row of the map."""
+    op, o = step.op, cast(DepthwiseOptions, step.op.options)
+    x, w, y = (graph.tensors[t] for t in (step.sources[0], op.inputs[1], op.outputs[0]))
+    kernel = (w.shape[1], w.shape[2])
+    pad = int8.padding_before(graph, op)
+    if o.padding == "VALID":
+        pad = (step.pad[0], step.pad[2])
+    window = _Window(
+        kernel, (o.stride_h, o.stride_w), pad, (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2])
+    )
+    dilated = any(d > 1 and k > 1 for d, k in zip((o.dilation_h, o.dilation_w), kernel, strict=True))
+    below = (window.out_size[0] - 1) * o.stride_h - pad[0] >= window.in_size[0]
+    small = kernel[0] <= _WINDOW_ROWS_MAX and kernel[0] * kernel[1] + _RECORD_BEYOND <= _BYTE
+    sizes = (*x.shape[1:], y.shape[2], o.multiplier)
+    fits = max(pad[1], o.stride_h, o.stride_w) <= _BYTE and max(sizes) <= _HALF
+    if dilated or below or pad[0] >= kernel[0] or not small or not fits:
+        return None
+    return window
+
+
+@dataclass(frozen=True, eq=False)
+class _Channels:
+    """Doubled biases and multipliers int64[channels, 2], weights int8[channels, taps], right shifts int64[channels]."""
+
+    head: np.ndarray
+    weights: np.ndarray
+    right: np.ndarray
+
+
+def _channels(graph: Graph, op: Op) -> _Channels | None:
+    """None where a channel would have to be shifted left, or its sums could pass 2³⁰."""
+    w = graph.tensors[op.inputs[1]].data
+    assert w is not None
+    r = channels(graph, op, w.reshape(-1, w.shape[3]).T)
+    bias, mult, left, right = (r.table[:, i].copy() for i in (0, 1, 3, 4))
+    # A constant channel is an identity that shifts left; the same with a right shift: 4 · v halved twice.
+    constant = (left == 2) & (mult == 1 << 30) & (right == 0) & ~r.rows.any(axis=1)
+    bias[constant], left[constant], right[constant] = 4 * bias[constant], 1, 1
+    if r.wide or (left != 1).any():
+        return None
+    return _Channels(np.stack([2 * bias, mult], axis=1), r.rows, right)
+
+
+def _kind(window: _Window, right: np.ndarray) -> int:
+    if window.kernel != (3, 3) or right.min() < 1 or right.max() > _SHIFTS:
+        return _ANY
+    return {(1, 1): _S1, (1, 2): _S2, (2, 2): _S2}.get(window.stride, _ANY)
+
+
+def _table(graph: Graph, step: Step) -> np.ndarray | None:
+    """int8[256] behind the saturated output, or None where saturation is all there is to do.
+
+    None also promises that ties of negative sums need no care: with the zero point at −128 they saturate.
+    """
+    y = graph.tensors[step.op.outputs[0]]
+    low, high = int8.activation_range(cast(DepthwiseOptions, step.op.options).activation, y)
+    if (low, high, y.zero_point) == (-128, 127, -128) and step.table is None:
+        return None
+    clamped = np.clip(np.arange(-128, 128), low, high)
+    return clamped if step.table is None else step.table[clamped + 128]
+
+
+def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
+    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    return (
+        ("in_w", window.in_size[1]),
+        ("in_c", x.shape[3]),
+        ("out_w", window.out_size[1]),
+        ("multiplier", y.shape[3] // x.shape[3]),
+        ("kernel_h", window.kernel[0]),
+        ("kernel_w", window.kernel[1]),
+        ("stride_h", window.stride[0]),
+        ("stride_w", window.stride[1]),
+        ("pad_left", window.pad[1]),
+        ("kind", kind),
+        ("record", _RECORD_BEYOND + len(_ORDERS.get(kind, range(window.kernel[0] * window.kernel[1])))),
+        ("out_zp", y.zero_point),
+        ("in_zp", x.zero_point),
+        ("columns", _columns(window, kind)),
+    )
+
+
+def _columns(window: _Window, kind: int) -> int:
+    """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
+    if kind == _ANY:
+        return 0
+    tile = 2 if kind == _S1 else 4
+    outputs = -(-window.out_size[1] // tile) * tile
+    needed = (outputs - 1) * window.stride[1] + window.kernel[1]
+    columns = max(needed, window.pad[1] + window.in_size[1])
+    return columns if kind == _S1 else columns + columns % 2
+
+
+def _scratch(window: _Window, kind: int) -> int:
+    """Stride 1: two words a column and channel of a quad; stride 2: three words a pair of columns."""
+    return _columns(window, kind) * {_ANY: 0, _S1: 32, _S2: 24}[kind]
+
+
+def _tiles(kind: int, right: np.ndarray, relu: bool) -> list[str]:
+    """Tile by shift − 1, "" where no channel needs it."""
+    if kind == _ANY:
+        return [""] * _SHIFTS
+    name = f"{_NAMES[kind]}_{'relu' if relu else 'table'}"
+    return [f"{name}_{e}" if (right == e).any() else "" for e in range(1, _SHIFTS + 1)]
+
+
+def _names(tiles: list[str]) -> Field:
+    """The tiles as C."""
+    return cast(Field, tuple(f"DFT_DEPTHWISE_TILE({t})" if t else "0" for t in tiles))
+
+
+def _records(made: _Channels, kind: int) -> np.ndarray:
+    """int8[channels · record]."""
+    order = _ORDERS.get(kind, range(made.weights.shape[1]))
+    parts = (
+        made.head.astype("<i4").view(np.int8).reshape(-1, 8),
+        made.weights[:, list(order)].astype(np.int8),
+        (made.right - 1).astype(np.int8)[:, None],
+    )
+    records: np.ndarray = np.concatenate(parts, axis=1).reshape(-1)
+    return records

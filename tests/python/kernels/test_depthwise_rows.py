@@ -1,0 +1,146 @@
+"""dft_depthwise_rows against the oracle: the portable twin with sanitizers, the Cortex-M7 twin under unicorn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from row_harness import Case, Harness, case_of, expected
+
+from dftiny.graph import DepthwiseOptions, Graph, Op, PadOptions, Quant, TableOptions, Tensor, window_out
+from dftiny.kernels import row_makers
+from dftiny.kernels.depthwise_rows import depthwise_rows
+from dftiny.kernels.rows import Choice
+from dftiny.plan.lanes import Lane, LaneMaker
+from dftiny.steps import steps
+
+KIND = "DEPTHWISE_CONV_2D"
+OUT_SCALE = 0.04  # ReLU6 then ends within int8 for some zero points, behind it for others
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer. `size` H, W, channels; `pad` top, bottom, left, right of a PAD in front, or None; `spread`: how far
+    apart the channels' scales lie; `linear`: output zero point away from −128."""
+
+    size: tuple[int, int, int]
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (1, 1)
+    padding: str = "SAME"
+    multiplier: int = 1
+    activation: str = "NONE"
+    pad: tuple[int, int, int, int] | None = None
+    table: bool = False
+    linear: bool = True
+    spread: float = 2.0
+    rows: int = 0
+
+
+@pytest.fixture(autouse=True)
+def by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(row_makers.MAKERS, KIND, depthwise_rows)
+
+
+class OneChoice(LaneMaker):
+    """Lanes of one choice."""
+
+    def __init__(self, graph: Graph, choice: Choice) -> None:
+        super().__init__(steps(graph))
+        self.choice = choice
+
+    def lane(self, index: int, choice: Choice | None = None, *, flat: bool = False) -> Lane:
+        return super().lane(index, choice or self.choice, flat=flat)
+
+
+def graph_of(layer: Layer, seed: int) -> Graph:
+    """PAD, where there is one, the depthwise convolution, and TABLE."""
+    rng = np.random.default_rng(seed)
+    h, w, c = layer.size
+    x_zero, y_zero = int(rng.integers(-128, 128)), int(rng.integers(-90, 90)) if layer.linear else -128
+    top, bottom, left, right = layer.pad or (0, 0, 0, 0)
+    size = (h + top + bottom, w + left + right)
+    pairs = zip(size, layer.kernel, layer.stride, strict=True)
+    out = (1, *(window_out(n, k, s, layer.padding) for n, k, s in pairs), c * layer.multiplier)
+    tensors = [_map(0, (1, h, w, c), 1.0, x_zero), _map(1, (1, *size, c), 1.0, x_zero)]
+    tensors += [*_constants(layer, rng), _map(4, out, OUT_SCALE, y_zero), _map(5, out, OUT_SCALE, y_zero)]
+    options = DepthwiseOptions(*layer.stride, 1, 1, layer.padding, layer.activation, layer.multiplier)  # type: ignore[arg-type]
+    ops = [Op(0, "PAD", (0,), (1,), PadOptions((0, top, left, 0), (0, bottom, right, 0)))]
+    ops = [*ops[: bool(layer.pad)], Op(0, KIND, (bool(layer.pad) + 0, 2, 3), (4,), options)]
+    if layer.table:
+        ops.append(Op(0, "TABLE", (4,), (5,), TableOptions(tuple(rng.integers(-128, 128, 256).tolist()))))
+    numbered = tuple(replace(op, index=i) for i, op in enumerate(ops))
+    return Graph("layer", tuple(tensors), numbered, (0,), (5 if layer.table else 4,))
+
+
+def _constants(layer: Layer, rng: np.random.Generator) -> list[Tensor]:
+    """Weights and bias; scales such that outputs fill int8, `spread` apart."""
+    channels, taps = layer.size[2] * layer.multiplier, layer.kernel[0] * layer.kernel[1]
+    weights = rng.integers(-127, 128, (1, *layer.kernel, channels)).astype(np.int8)
+    reach = 70 * 60 * np.sqrt(taps)
+    bias = rng.integers(-int(reach), int(reach) + 1, channels).astype(np.int32)
+    scales = (45 * OUT_SCALE / reach * layer.spread ** rng.uniform(-1, 1, channels)).astype(np.float32)
+    quant = Quant(scales, np.zeros(channels, np.int64), 3)
+    return [
+        Tensor(2, "w", weights.shape, weights.dtype, quant, weights),
+        Tensor(3, "b", bias.shape, bias.dtype, None, bias),
+    ]
+
+
+def _map(index: int, shape: tuple[int, ...], scale: float, zero: int) -> Tensor:
+    quant = Quant(np.array([scale], np.float32), np.array([zero]), 0)
+    return Tensor(index, f"t{index}", shape, np.dtype(np.int8), quant, None)
+
+
+def case_and_result(layer: Layer, seed: int) -> tuple[Case, np.ndarray]:
+    """The layer as a row kernel with a random input, and what the oracle says of it, int8[rows, bytes]."""
+    graph = graph_of(layer, seed)
+    x = np.random.default_rng(seed + 1).integers(-128, 128, (1, *layer.size)).astype(np.int8)
+    case = case_of(graph, x, KIND, OneChoice(graph, Choice(rows=layer.rows)))
+    assert case.lane.step.pad == (layer.pad or (0, 0, 0, 0))
+    assert (case.lane.step.table is not None) == layer.table
+    want = expected(graph, case, x)
+    assert len(np.unique(want)) > 3
+    return case, want
+
+
+LAYERS = [
+    Layer((7, 9, 5)),
+    Layer((8, 8, 8), table=True),
+    Layer((6, 5, 4), linear=False, activation="RELU"),
+    Layer((5, 1, 3), table=True),
+    Layer((1, 1, 9)),
+    Layer((3, 5, 1), activation="RELU6"),
+    Layer((9, 6, 6), rows=1, table=True),
+    Layer((9, 10, 7), padding="VALID", linear=False),
+    Layer((7, 8, 6), pad=(1, 0, 0, 1), padding="VALID", table=True),
+    Layer((5, 6, 4), pad=(2, 2, 2, 2), padding="VALID"),
+    Layer((6, 7, 4), pad=(0, 1, 3, 5), padding="VALID", table=True),
+    Layer((6, 7, 3), multiplier=2, activation="RELU6"),
+    Layer((6, 7, 7), multiplier=3, table=True),
+    Layer((8, 8, 8), stride=(2, 2), table=True),
+    Layer((9, 7, 5), stride=(2, 2), linear=False),
+    Layer((8, 13, 9), stride=(2, 2), pad=(1, 1, 1, 1), padding="VALID", table=True),
+    Layer((8, 11, 3), stride=(2, 2), pad=(0, 1, 0, 1), padding="VALID"),
+    Layer((8, 2, 4), stride=(2, 2)),
+    Layer((7, 1, 2), stride=(2, 2)),
+    Layer((9, 9, 4), stride=(2, 2), padding="VALID"),
+    Layer((9, 9, 6), stride=(1, 2), multiplier=2, table=True),
+    Layer((9, 9, 6), stride=(2, 1), multiplier=2),
+    Layer((9, 9, 6), kernel=(5, 5), table=True),
+    Layer((9, 9, 6), kernel=(5, 1)),
+    Layer((9, 9, 6), kernel=(1, 5), multiplier=3, table=True),
+    Layer((9, 10, 8), kernel=(3, 1), stride=(2, 1), multiplier=4),
+    Layer((9, 10, 8), kernel=(1, 3), stride=(1, 2), multiplier=2, linear=False, activation="RELU6"),
+    Layer((9, 9, 6), kernel=(4, 2), stride=(2, 2)),
+    Layer((7, 7, 4), kernel=(7, 7), stride=(3, 3)),
+    Layer((6, 6, 12), spread=300.0, table=True),
+    Layer((6, 6, 12), spread=300.0, stride=(2, 2)),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_both_twins_equal_the_oracle(harness: Harness, layer: Layer) -> None:
+    case, want = case_and_result(layer, 7)
+    np.testing.assert_array_equal(harness.host(case)[0], want)
+    np.testing.assert_array_equal(harness.arm(case)[0], want)
