@@ -16,6 +16,27 @@ static void hook(uint32_t op)
     hooked += op < dft_the_engine.ops_n;
 }
 
+/* An input taken row by row: the next bytes of stdin, whichever row it is; rows are asked for in order. */
+static void next_row(void *context, uint32_t row, int8_t *to, uint32_t bytes)
+{
+    uint32_t *rows = context;
+    if (row != *rows || fread(to, 1, bytes, stdin) != bytes) {
+        (void)fprintf(stderr, "run_model: row %u was asked for out of order, or is missing\n", row);
+        exit(1);
+    }
+    *rows = row + 1u;
+}
+
+/* Whether there is another input; it lies in `in` when that has a place. */
+static int next_input(dft_tensor in)
+{
+    if (in.data != NULL) {
+        return fread(in.data, 1, in.bytes, stdin) == in.bytes;
+    }
+    int c = getchar();
+    return c != EOF && ungetc(c, stdin) == c;
+}
+
 static int fail(const char *what)
 {
     (void)fprintf(stderr, "run_model: %s\n", what);
@@ -49,7 +70,15 @@ int main(int argc, char **argv)
     }
     dft_status status = dft_the_engine.open(regions, n, &in, &out);
     dft_the_engine.set_hook(hook);
-    while (status == DFT_OK && fread(in.data, 1, in.bytes, stdin) == in.bytes) {
+    uint32_t rows = 0;
+    if (status == DFT_OK && in.data == NULL && dft_the_engine.invoke() != DFT_ERR_STATE) {
+        return fail("invoke without a reader was not refused");
+    }
+    if (dft_the_engine.set_reader != NULL) {
+        dft_the_engine.set_reader(next_row, &rows);
+    }
+    while (status == DFT_OK && next_input(in)) {
+        rows = 0;
         if (dft_the_engine.invoke() != DFT_OK || fwrite(out.data, 1, out.bytes, stdout) != out.bytes) {
             return fail("invoke failed");
         }

@@ -1,0 +1,98 @@
+"""What the planner may be asked for: maps computed twice, input by rows, rewrites left out; always the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_model import HostModel, build_library
+from random_graphs import phinet_like
+
+from dftiny import int8
+from dftiny.errors import CheckFailed, DftError
+from dftiny.graph import Graph
+from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
+from dftiny.plan.recompute import repeated, repeats
+from dftiny.rewrite import NAMES as REWRITES
+from dftiny.steps import NAMES as STEP_REWRITES
+
+AXI = RegionSpec("axi", 512 << 10, 32)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return phinet_like(tile=64, live=True)
+
+
+def assert_same_bits(graph: Graph, layout: Plan, library: Path, folder: Path) -> None:
+    x = np.random.default_rng(1).integers(-128, 128, (3, *graph.input.shape[1:])).astype(np.int8)
+    expected = int8.run(graph, x)
+    assert len(np.unique(expected)) > 1
+    assert np.array_equal(HostModel(graph, layout, library, folder).run(x), expected)
+
+
+def test_maps_computed_twice_are_the_same_maps(graph: Graph) -> None:
+    found = repeats(graph)
+    assert len(found) == 2 and found[0].nbytes >= found[-1].nbytes
+    x = np.random.default_rng(2).integers(-128, 128, (2, *graph.input.shape[1:])).astype(np.int8)
+    twice = repeated(graph, found)
+    assert len(twice.ops) == len(graph.ops) + sum(len(r.ops) for r in found)
+    assert np.array_equal(int8.run(twice, x), int8.run(graph, x))
+
+
+def test_memory_is_saved_by_computing_twice(graph: Graph, library: Path, tmp_path: Path) -> None:
+    usual = plan(graph, [AXI])
+    limit = usual.total_bytes - 1
+    lean = plan(graph, [AXI], Wishes(limit_bytes=limit))
+    assert lean.total_bytes <= limit and lean.repeats and not usual.repeats
+    assert_same_bits(graph, lean, library, tmp_path)
+    with pytest.raises(DoesNotFit, match="the limit is"):
+        plan(graph, [AXI], Wishes(limit_bytes=limit, recompute=False))
+
+
+def test_input_by_rows(graph: Graph, library: Path, tmp_path: Path) -> None:
+    usual = plan(graph, [AXI])
+    by_rows = plan(graph, [AXI], Wishes(input_by_rows=True))
+    assert by_rows.total_bytes < usual.total_bytes
+    assert_same_bits(graph, by_rows, library, tmp_path)
+
+
+@pytest.mark.parametrize("name", [*REWRITES, *STEP_REWRITES])
+def test_each_rewrite_can_be_left_out(name: str, graph: Graph, library: Path, tmp_path: Path) -> None:
+    assert_same_bits(graph, plan(graph, [AXI], Wishes(without=frozenset({name}))), library, tmp_path)
+
+
+def test_an_unknown_rewrite_is_named(graph: Graph) -> None:
+    with pytest.raises(DftError, match="no rewrite is called haste"):
+        plan(graph, [AXI], Wishes(without=frozenset({"haste"})))
+
+
+def test_too_large_names_region_operator_and_bytes(graph: Graph) -> None:
+    need = plan(graph, [AXI], Wishes(slack=0.0)).total_bytes
+    with pytest.raises(
+        DoesNotFit, match=r"operator \d+ \(\w+\).*region axi has 5,000: [\d,]+ bytes over"
+    ) as e:
+        plan(graph, [RegionSpec("axi", 5000)])
+    assert isinstance(e.value, CheckFailed)
+    assert (e.value.region, e.value.over_bytes) == ("axi", need - 5000)
+
+
+def test_plans_are_repeatable(graph: Graph) -> None:
+    a, b = plan(graph, [AXI]), plan(graph, [AXI])
+    assert a.placements == b.placements
+    assert [s.events for s in a.segments] == [s.events for s in b.segments]
+
+
+def test_a_second_region_takes_what_the_first_cannot(graph: Graph, library: Path, tmp_path: Path) -> None:
+    whole = plan(graph, [AXI]).total_bytes
+    layout = plan(
+        graph, [RegionSpec("axi", whole * 3 // 4), RegionSpec("d2", 288 << 10)], Wishes(recompute=False)
+    )
+    assert list(layout.region_bytes) == ["axi", "d2"]
+    assert_same_bits(graph, layout, library, tmp_path)
