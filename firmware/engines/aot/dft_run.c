@@ -51,7 +51,7 @@ void dft_run_segment(const dft_segment *segment, int8_t *const *base)
         const dft_lane *lane = &segment->lanes[i];
         uint32_t left = lane->rows_h - (uint32_t)done[i];
         uint32_t rows = left < lane->rows ? left : lane->rows;
-        run_event(lane, done[i], rows, base);
+        run_event(lane, segment->reverse ? left - rows : done[i], rows, base);
         done[i] = (uint16_t)(done[i] + rows);
     }
 }

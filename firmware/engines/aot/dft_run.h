@@ -42,8 +42,8 @@ typedef struct dft_lane {
 typedef struct dft_segment {
     const dft_lane *lanes;
     const uint8_t *script; /* lane of each event; null where there is one lane only */
-    uint16_t lanes_n;      /* at most DFT_LANES_MAX */
     uint16_t events;
+    uint16_t reverse; /* last rows first */
 } dft_segment;
 
 /* base[i]: start of region i. */

@@ -33,7 +33,7 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
         fields = (
             ("lanes", f"l{number}"),
             ("script", "0" if script is None else f"s{number}"),
-            ("lanes_n", len(segment.lanes)),
+            ("reverse", int(segment.reverse)),
             ("events", len(segment.events)),
         )
         parts.append(struct("dft_segment", f"g{number}", fields))

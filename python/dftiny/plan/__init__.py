@@ -14,10 +14,11 @@ from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
 from dftiny.plan.lanes import Lane, LaneMaker, shape_of
+from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.pack import Block, Packer, live_bytes
 from dftiny.plan.recompute import Repeat, repeated, repeats
 from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of
-from dftiny.plan.stream import Event, Life, lives
+from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
 from dftiny.steps import NAMES as STEP_NAMES
@@ -82,10 +83,11 @@ class PlannedSegment:
     """Lanes that run interleaved, their events in order, and where scratch (shared) and aux (by lane) lie.
 
     `peak_bytes`: memory while it runs; `apart_bytes`: what the worst of its lanes would need with whole maps before
-    and behind it; `limit_bytes`: what every segment had to stay within."""
+    and behind it; `limit_bytes`: what every segment had to stay within. `reverse`: rows run from the last to the first."""
 
     lanes: tuple[Lane, ...]
     events: tuple[Event, ...]
+    reverse: bool
     scratch: Spot | None
     aux: Mapping[int, Spot]
     peak_bytes: int
@@ -148,6 +150,16 @@ class _Timeline:
     limit: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """A timeline whose blocks have places; `total` bytes over all regions."""
+
+    timeline: _Timeline
+    packer: Packer
+    spots: Sequence[tuple[int, int]]
+    total: int
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What a plan should heed. `slack`: memory may grow by this share over the smallest peak for fewer instructions.
@@ -202,12 +214,51 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     cutter = Cutter(LaneMaker(prepared))
     peak = cutter.smallest_peak()
     for share in (wishes.slack, 0.0):
-        timeline = _timeline(prepared, cutter, int(peak * (1 + share)))
-        packer = Packer(timeline.blocks, ALIGN)
-        spots = packer.best([r.bytes for r in regions])
-        if spots is not None:
-            return _plan(prepared, timeline, packer, spots, regions)
-    return _refusal(graph, timeline, packer, regions)
+        limit = int(peak * (1 + share))
+        packed = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
+        if packed is not None:
+            return _plan(prepared, packed, regions)
+    return _refusal(graph, _timeline(prepared, cutter, cutter.cut(peak), peak), regions)
+
+
+def _packed(
+    prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: int, regions: Sequence[RegionSpec]
+) -> _Packed | None:
+    """Segments in the directions that pack best: all downwards, alternating, then one turned at a time as long as
+    that saves bytes. None when nothing fits."""
+    rooms = [r.bytes for r in regions]
+    best: _Packed | None = None
+    turnable = [i for i, s in enumerate(cuts) if can_reverse(s.lanes)]
+    for turn in ((), turnable[::2], turnable[1::2]):
+        candidate = [s.turned() if i in turn else s for i, s in enumerate(cuts)]
+        best = _better(best, _pack(prepared, cutter, candidate, limit, rooms))
+    for i in turnable if best is not None else ():
+        assert best is not None
+        if best.total <= max(best.packer.floor(), limit * 0.97):
+            break
+        candidate = [s.turned() if k == i else s for k, s in enumerate(best.timeline.cuts)]
+        best = _better(best, _pack(prepared, cutter, candidate, limit, rooms, tries=20))
+    return best
+
+
+def _pack(
+    prepared: Steps,
+    cutter: Cutter,
+    cuts: Sequence[Segment],
+    limit: int,
+    rooms: Sequence[int],
+    tries: int = PACK_TRIES,
+) -> _Packed | None:
+    timeline = _timeline(prepared, cutter, cuts, limit)
+    packer = Packer(timeline.blocks, ALIGN)
+    spots = packer.best(rooms, tries=tries)
+    return None if spots is None else _Packed(timeline, packer, spots, sum(packer.sizes(spots, len(rooms))))
+
+
+def _better(a: _Packed | None, b: _Packed | None) -> _Packed | None:
+    if a is None or b is None:
+        return a or b
+    return b if b.total < a.total else a
 
 
 def _over_limit(graph: Graph, made: Plan, wishes: Wishes) -> DoesNotFit:
@@ -218,8 +269,7 @@ def _over_limit(graph: Graph, made: Plan, wishes: Wishes) -> DoesNotFit:
     return DoesNotFit(graph.name, reason, region=region, op=graph.ops[0].index, over_bytes=over)
 
 
-def _timeline(prepared: Steps, cutter: Cutter, limit: int) -> _Timeline:
-    cuts = cutter.cut(limit)
+def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: int) -> _Timeline:
     events: list[Event] = []
     starts = []
     for segment in cuts:
@@ -246,13 +296,8 @@ def _given(prepared: Steps) -> tuple[int, ...]:
     return () if prepared.steps[0].writes == source else (source,)
 
 
-def _plan(
-    prepared: Steps,
-    timeline: _Timeline,
-    packer: Packer,
-    spots: Sequence[tuple[int, int]],
-    regions: Sequence[RegionSpec],
-) -> Plan:
+def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec]) -> Plan:
+    timeline, packer, spots = packed.timeline, packed.packer, packed.spots
     at = {b.key: Spot(regions[r].name, o) for b, (r, o) in zip(packer.blocks, spots, strict=True)}
     block = {b.key: b for b in packer.blocks}
     segments = []
@@ -263,6 +308,7 @@ def _plan(
             PlannedSegment(
                 segment.lanes,
                 segment.events,
+                segment.reverse,
                 scratch,
                 aux,
                 segment.peak,

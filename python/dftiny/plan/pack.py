@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 Interval = tuple[int, int]
 Spot = tuple[int, int]  # (region number, offset)
-_TRIES = 300
+TRIES = 300
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,6 @@ class Block:
         """The last event of any row."""
         return max(self.dies)
 
-    @cached_property
-    def monotone(self) -> bool:
-        """Rows come and go in order."""
-        n = range(len(self.born) - 1)
-        return all(self.born[i] <= self.born[i + 1] and self.dies[i] <= self.dies[i + 1] for i in n)
-
-    @property
-    def whole(self) -> Block:
-        """The same block, all rows of which live as long as any."""
-        return Block(self.key, self.nbytes, (self.first,), (self.last,), self.over)
-
 
 def rectangle(key: str, nbytes: int, first: int, last: int) -> Block:
     """A block that lives and dies whole."""
@@ -67,8 +58,6 @@ def forbidden(a: Block, b: Block) -> list[Interval]:
     """Open intervals of offset(b) − offset(a) that put two living rows on one byte."""
     if not a.nbytes or not b.nbytes or a.last < b.first or b.last < a.first:
         return []
-    a = a if a.monotone else a.whole
-    b = b if b.monotone else b.whole
     if b.over == a.key and len(a.born) == len(b.born):
         return _in_place(a, b)
     if a.over == b.key and len(a.born) == len(b.born):
@@ -77,20 +66,20 @@ def forbidden(a: Block, b: Block) -> list[Interval]:
 
 
 def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
-    """Intervals row by row. `strict`: a row of b born in the very event that a row of a dies does not meet it."""
-    out: list[Interval] = []
-    low = high = 0
-    n = len(b.born)
-    margin = 1 if strict else 0
-    for i, (born, dies) in enumerate(zip(a.born, a.dies, strict=True)):
-        while low < n and b.dies[low] < born:
-            low += 1
-        high = max(high, low)
-        while high < n and b.born[high] <= dies - margin:
-            high += 1
-        if high > low:
-            out.append((i * a.row_bytes - high * b.row_bytes, (i + 1) * a.row_bytes - low * b.row_bytes))
-    return out
+    """Intervals row by row; of the rows of b that meet a row of a, all between the first and the last count.
+
+    `strict`: a row of b born in the very event that a row of a dies does not meet it.
+    """
+    born_a, dies_a = np.array(a.born)[:, None], np.array(a.dies)[:, None]
+    born_b, dies_b = np.array(b.born)[None, :], np.array(b.dies)[None, :]
+    meets = (born_b <= dies_a - int(strict)) & (born_a <= dies_b)
+    rows = np.flatnonzero(meets.any(axis=1))
+    first = meets.argmax(axis=1)
+    last = len(b.born) - meets[:, ::-1].argmax(axis=1)
+    return [
+        (int(i * a.row_bytes - last[i] * b.row_bytes), int((i + 1) * a.row_bytes - first[i] * b.row_bytes))
+        for i in rows
+    ]
 
 
 def _in_place(a: Block, b: Block) -> list[Interval]:
@@ -158,7 +147,7 @@ class Packer:
             ends[region] = max(ends[region], offset + block.nbytes)
         return ends
 
-    def best(self, rooms: Sequence[int], *, tries: int = _TRIES) -> list[Spot] | None:
+    def best(self, rooms: Sequence[int], *, tries: int = TRIES) -> list[Spot] | None:
         """The smallest plan found: few regions first, then few bytes; None when none fits. Repeatable.
 
         Starts from a few orders, then moves blocks that end at the top to the front, `tries` times.

@@ -9,7 +9,7 @@ little more than that peak, the one with the fewest extra instructions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dftiny.graph import macs
 from dftiny.plan.lanes import FAST, LEAN, Lane, LaneMaker, Shape, shape_of
@@ -34,6 +34,12 @@ class Segment:
     events: tuple[Event, ...]
     peak: int
     cost: float
+    reverse: bool = False
+
+    def turned(self) -> Segment:
+        """The same segment from the last rows to the first, or the other way round."""
+        turn = not self.reverse
+        return replace(self, events=tuple(stream(self.lanes, reverse=turn)), reverse=turn)
 
 
 def blocks_of(

@@ -8,7 +8,7 @@ as it is there: so a tensor inside a segment never has more rows alive than its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dftiny.plan.lanes import Lane, Operand
 
@@ -85,8 +85,29 @@ class _Segment:
                 self.run(p)
 
 
-def stream(lanes: Sequence[Lane]) -> list[Event]:
-    """The events of one segment, in order; tensors from outside count as whole."""
+def can_reverse(lanes: Sequence[Lane]) -> bool:
+    """From the last row to the first: not where rows are collected, handed in, or all there is."""
+    return all(not lane.aux_bytes and lane.operands and lane.call for lane in lanes) and any(
+        lane.events_h > lane.rows for lane in lanes
+    )
+
+
+def mirrored(lane: Lane) -> Lane:
+    """The lane with its rows, and those of its operands, counted from the end."""
+    w = lane.window
+    if not lane.operands or lane.operands[0].need != "window":
+        return lane
+    pad = w.last(lane.events_h - 1) - (lane.operands[0].shape.rows - 1)
+    return replace(lane, window=replace(w, pad=pad))
+
+
+def stream(lanes: Sequence[Lane], *, reverse: bool = False) -> list[Event]:
+    """The events of one segment, in order; tensors from outside count as whole. `reverse`: last rows first, so that
+    outputs chase their inputs upwards in memory instead of downwards."""
+    if reverse:
+        height = {lane.index: lane.events_h for lane in lanes}
+        events = stream([mirrored(lane) for lane in lanes])
+        return [Event(e.lane, height[e.lane] - e.row - e.rows, e.rows) for e in events]
     segment = _Segment(lanes)
     for sink in [segment.sinks[-1], *segment.sinks[:-1]]:
         while not segment.finished(sink):
@@ -152,6 +173,8 @@ def _read(lane: Lane, event: Event, operand: Operand, rows: int) -> range:
 
 def _slots(born: Sequence[int], dies: Sequence[int]) -> int:
     """Most rows alive at once in a ring: from the oldest living row to the newest."""
+    if born[0] > born[-1]:
+        born, dies = born[::-1], dies[::-1]
     oldest, most = 0, 1
     for r, time in enumerate(born):
         while oldest < r and max(dies[oldest], born[oldest]) < time:
