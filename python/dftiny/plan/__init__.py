@@ -336,8 +336,9 @@ def _up(value: int, align: int) -> int:
     return (value + align - 1) // align * align
 
 
-def _refusal(graph: Graph, timeline: _Timeline, packer: Packer, regions: Sequence[RegionSpec]) -> DoesNotFit:
+def _refusal(graph: Graph, timeline: _Timeline, regions: Sequence[RegionSpec]) -> DoesNotFit:
     """Name the region, the operator with most bytes alive, and the bytes over."""
+    packer = Packer(timeline.blocks, ALIGN)
     largest = max(regions, key=lambda r: r.bytes)
     spots = packer.best([1 << 62])
     assert spots is not None
