@@ -1,17 +1,20 @@
 """A lower bound of activation memory over all row schedules of a net. Called by tests and reports, for comparison.
 
-**Over what.** Every schedule of the given steps that computes each row of each tensor once, the rows of one tensor from
-top to bottom (a kernel's aux and a ring of rows want that order), the steps interleaved in any way, with any placement.
-The input lies whole in memory at the start, the output at the end. Counted are the rows of tensors. Not counted: scratch, aux (the int32 sums of a MEAN, too: one that sees its map whole needs
-none), alignment, and gaps between buffers. A step may write a row in place if `in_place` says so: over its first
-operand, or as much lower as its rows are longer.
+**Over what.** Every schedule of the given steps that computes each row of each tensor once, rows and steps in any order
+and interleaved in any way, with any placement. The input lies whole in memory at the start (unless a step makes it),
+the output at the end. Counted are the rows of tensors. Not counted: scratch, aux (the int32 sums of a MEAN, too: one
+that sees its map whole needs none), alignment, and gaps between buffers. A step with `in_place` may write its row over
+one that it reads, or as much lower as its own is longer.
 
-**Why it is one.** Take any event e. An event that e depends on, directly or not, comes before e in every schedule;
-one that depends on e comes after. So at e every step has done at least the rows that e depends on and at most those
-that do not depend on e. A row that is done in the first case and has a reader that is not done in the second is
-alive at e in every schedule. The bytes of all such rows lie in different places, and e's own output row lies beside
-them, but for what it may take of a row it reads. Since every schedule runs every event, the largest of these sums
-is a bound.
+**Why it is one.** Take any event e. An event that e depends on, directly or not, comes before e in every schedule; one
+that depends on e comes after. So a row whose event is of the first kind and that has a reader of the second, or e
+itself as one, is alive at e in every schedule. All such rows lie in different places, and e's own output lies beside
+them, but for what it may take of a row that it reads. Every schedule runs every event, so each of these sums is a bound.
+
+Of a step's events one is the last. If e is, all its others came before it, and what those depend on; likewise all
+others come behind the first. Nobody knows which event is the last or the first, so the smallest of these larger sums,
+over the events of the step, is a bound again. This is what counts a map whole that a MEAN must have seen before
+anybody else may read it, and beside it the window of its last row.
 
 **Rows that replace each other.** An elementwise step with as many and as long rows as its operand needs row r of the
 operand to make row r. From the birth of the one to the death of the other at least one of the two is alive: both are
@@ -30,7 +33,7 @@ from dftiny.schedule_steps import CheckedNet
 
 @dataclass(frozen=True)
 class Bound:
-    """`bytes` must exist together when row `row` of step `step` is computed."""
+    """`bytes` must exist together when step `step` computes row `row`, or its last or first row if it is not that."""
 
     bytes: int
     step: int
@@ -40,70 +43,125 @@ class Bound:
 def lower_bound(net: CheckedNet) -> Bound:
     """The largest sum of bytes that coexist in every schedule."""
     order = _Order(net)
-    chains = _chains(net)
-    best = Bound(0, 0, 0)
-    for index in range(len(net.steps)):
-        live = sum((_live(order, chain, index) for chain in chains), np.zeros(order.heights[index], np.int64))
-        live = live + _new_bytes(net, index)
-        row = int(live.argmax())
-        if live[row] > best.bytes:
-            best = Bound(int(live[row]), index, row)
-    return best
+    rows = _Rows(order)
+    found = [bound for index in range(len(net.steps)) for bound in _of_step(order, rows, index)]
+    return max(found, key=lambda b: b.bytes, default=Bound(0, 0, 0))
+
+
+def _of_step(order: _Order, rows: _Rows, index: int) -> list[Bound]:
+    """By a step's events as they are, by its last one, by its first one."""
+    mine, new = order.of(index), _new_bytes(order.net, index)
+    all_before, all_after = order.before[mine].any(axis=0), order.before[:, mine].any(axis=1)
+    all_before[mine] = all_after[mine] = True
+    plain, last, first = [], [], []
+    for row, event in enumerate(range(mine.start, mine.stop)):
+        before, after, others = order.before[event], order.before[:, event].copy(), all_before.copy()
+        after[event], others[event] = True, False
+        plain.append(Bound(rows.alive(before, after) + new[row], index, row))
+        last.append(Bound(rows.alive(others, after) + new[row], index, row))
+        first.append(Bound(rows.alive(before, all_after) + new[row], index, row))
+    return [pick(b, key=lambda one: one.bytes) for pick, b in ((max, plain), (min, last), (min, first))]
 
 
 class _Order:
-    """Which events must come before and after which. `before[s][j, u]` is how many rows of step u event (s, j) depends
-    on, itself included; `most(u, s)[j]` how many rows of u can be done when (s, j) starts."""
+    """All events, numbered step by step. `before[e, d]`: event e depends on event d, directly or not."""
 
     def __init__(self, net: CheckedNet) -> None:
         self.net = net
         self.maker = {s.writes: i for i, s in enumerate(net.steps)}
-        self.heights = [_events(net, s) for s in net.steps]
-        self.before: list[np.ndarray] = []
-        for index, height in enumerate(self.heights):
-            self.before.append(np.zeros((height, len(net.steps)), np.int64))
-            for row in range(height):
-                self._close(index, row)
+        self.starts = np.cumsum([0, *(_events(net, s) for s in net.steps)]).tolist()
+        total = self.starts[-1]
+        self.before = np.zeros((total, total), np.bool_)
+        self._whole: dict[int, np.ndarray] = {}
+        for index, step in enumerate(net.steps):
+            for row, event in enumerate(range(*self.of(index).indices(total))):
+                for operand in step.operands:
+                    self._depend(event, operand, needed_rows(net, step, operand, row))
 
-    def _close(self, index: int, row: int) -> None:
-        """Before an event: the one above it, and the lowest row of each operand that it needs."""
-        known, step = self.before[index], self.net.steps[index]
-        if row:
-            known[row] = known[row - 1]
-        for operand in step.operands:
-            last = max(needed_rows(self.net, step, operand, row), default=-1)
-            maker = self.maker.get(operand.tensor)
-            if maker is not None and last >= 0:
-                event = (
-                    last
-                    if self.heights[maker] == self.net.maps[operand.tensor].height
-                    else self.heights[maker] - 1
-                )
-                np.maximum(known[row], self.before[maker][event], out=known[row])
-        known[row, index] = row + 1
+    def of(self, index: int) -> slice:
+        """The events of a step."""
+        return slice(self.starts[index], self.starts[index + 1])
 
-    def most(self, step: int, at: int) -> np.ndarray:
-        """For each event of step `at`: rows of `step` that do not depend on it."""
-        return np.searchsorted(self.before[step][:, at], np.arange(self.heights[at]), side="right")
+    def made_by(self, tensor: int, row: int) -> slice:
+        """The events behind which a row exists; empty for an input."""
+        index = self.maker.get(tensor)
+        if index is None:
+            return slice(0, 0)
+        mine = self.of(index)
+        if self.net.steps[index].sums or mine.stop - mine.start < self.net.maps[tensor].height:
+            return mine
+        return slice(mine.start + row, mine.start + row + 1)
 
-    def last_reader(self, index: int, operand: CheckedOperand) -> np.ndarray:
-        """For each row of `operand`: the last event of step `index` that reads it, −1 if none does."""
-        last = np.full(self.net.maps[operand.tensor].height, -1, np.int64)
-        for row in range(self.heights[index]):
-            last[needed_rows(self.net, self.net.steps[index], operand, row)] = row
-        return last
+    def _depend(self, event: int, operand: CheckedOperand, rows: list[int]) -> None:
+        if operand.tensor in self.maker and len(rows) == self.net.maps[operand.tensor].height:
+            self.before[event] |= self._closure(operand.tensor)
+            return
+        for row in rows:
+            made = self.made_by(operand.tensor, row)
+            self.before[event] |= self.before[made].any(axis=0)
+            self.before[event, made] = True
+
+    def _closure(self, tensor: int) -> np.ndarray:
+        """Everything that the whole of a tensor depends on."""
+        if tensor not in self._whole:
+            mine = self.of(self.maker[tensor])
+            self._whole[tensor] = self.before[mine].any(axis=0)
+            self._whole[tensor][mine] = True
+        return self._whole[tensor]
+
+
+class _Rows:
+    """Every row of every chain: its bytes, the events behind which it exists, and those that read it."""
+
+    def __init__(self, order: _Order) -> None:
+        self.order = order
+        net = order.net
+        self.readers = _readers(order)
+        end = order.starts[-1]  # stands for the end of the schedule, which reads the outputs
+        sizes, born, read = [], [], []
+        for chain in _chains(net):
+            for row in range(net.maps[chain[0]].height):
+                made = order.made_by(chain[0], row)
+                known = made.stop > made.start or chain[0] in net.inputs
+                late = [end] if set(chain) & set(net.outputs) else []
+                events = [e for t in chain for e in self.readers.get((t, row), [])] + late
+                if known and events:
+                    sizes.append(net.maps[chain[0]].row_bytes)
+                    born.append(made)
+                    read.append(events)
+        self.sizes = np.array(sizes, np.int64)
+        self.born_last = np.array([m.stop - 1 for m in born], np.int64)
+        self.born_many = [(k, m) for k, m in enumerate(born) if m.stop - m.start > 1]
+        self.is_input = np.array([m.stop == m.start for m in born], np.bool_)
+        self.flat = np.array([e for events in read for e in events], np.int64)
+        self.cuts = np.cumsum([0, *(len(events) for events in read)])[:-1]
+
+    def alive(self, before: np.ndarray, after: np.ndarray) -> int:
+        """Bytes of rows that surely exist when all of `before` is done, and are read by some of `after`."""
+        exists = self.is_input | before[self.born_last]
+        for k, made in self.born_many:
+            exists[k] = before[made].all()
+        wanted = np.logical_or.reduceat(np.append(after, True)[self.flat], self.cuts)
+        return int(self.sizes[exists & wanted].sum())
+
+
+def _readers(order: _Order) -> dict[tuple[int, int], list[int]]:
+    found: dict[tuple[int, int], list[int]] = {}
+    for index, step in enumerate(order.net.steps):
+        mine = order.of(index)
+        for row in range(mine.stop - mine.start):
+            for operand in step.operands:
+                for r in needed_rows(order.net, step, operand, row):
+                    found.setdefault((operand.tensor, r), []).append(mine.start + row)
+    return found
 
 
 def _events(net: CheckedNet, step: CheckedStep) -> int:
     """How many events a step has if each gives one row: one if it needs whole operands and gives a whole tensor."""
     if step.sums:
         return net.maps[step.operands[0].tensor].height
-    return 1 if is_whole(net, step) else net.maps[step.writes].height
-
-
-def is_whole(net: CheckedNet, step: CheckedStep) -> bool:
-    """The step gives all its rows at once."""
-    return net.maps[step.writes].height == 1 or all(o.need == "all" for o in step.operands)
+    whole = bool(step.operands) and all(o.need == "all" for o in step.operands)
+    return 1 if whole else net.maps[step.writes].height
 
 
 def needed_rows(net: CheckedNet, step: CheckedStep, operand: CheckedOperand, row: int) -> list[int]:
@@ -140,39 +198,14 @@ def _chains(net: CheckedNet) -> list[tuple[int, ...]]:
     return chains
 
 
-def _live(order: _Order, chain: tuple[int, ...], at: int) -> np.ndarray:
-    """Bytes of `chain` that are alive when each event of step `at` starts."""
-    net, shape = order.net, order.net.maps[chain[0]]
-    born = _born(order, chain[0], at)
-    if set(chain) & set(net.outputs):
-        return born * shape.row_bytes
-    needed = np.zeros((order.heights[at], shape.height), np.bool_)
-    for index, step in enumerate(net.steps):
-        for operand in step.operands:
-            if operand.tensor in chain:
-                needed |= order.last_reader(index, operand) >= order.most(index, at)[:, None]
-    exists = np.arange(shape.height) < born[:, None]
-    rows: np.ndarray = np.count_nonzero(needed & exists, axis=1)
-    return rows * shape.row_bytes
-
-
-def _born(order: _Order, tensor: int, at: int) -> np.ndarray:
-    """Rows of `tensor` that must exist when each event of step `at` starts; its own row is counted apart."""
-    maker, height = order.maker.get(tensor), order.net.maps[tensor].height
-    if maker is None:
-        return np.full(order.heights[at], height if tensor in order.net.inputs else 0, np.int64)
-    done: np.ndarray = order.before[at][:, maker] - (maker == at)
-    return np.where(done == order.heights[maker], height, done * (height == order.heights[maker]))
-
-
-def _new_bytes(net: CheckedNet, index: int) -> np.ndarray:
+def _new_bytes(net: CheckedNet, index: int) -> list[int]:
     """Bytes that each event of a step adds to what is alive when it starts."""
     step = net.steps[index]
-    height, out = _events(net, step), net.maps[step.writes]
+    count, out = _events(net, step), net.maps[step.writes]
     if step.sums:
-        return np.array([0] * (height - 1) + [out.bytes], np.int64)
-    added = out.bytes if height == 1 else out.row_bytes
+        return [0] * count if count > 1 else [out.bytes]
+    added = out.bytes if count == 1 else out.row_bytes
     if step.in_place and step.kernel == 1:
         read = [net.maps[o.tensor] for o in step.operands]
-        added = max(0, added - max(m.bytes if height == 1 else m.row_bytes for m in read))
-    return np.full(height, added, np.int64)
+        added = max(0, added - max(m.bytes if count == 1 else m.row_bytes for m in read))
+    return [added] * count

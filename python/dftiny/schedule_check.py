@@ -41,7 +41,7 @@ class CheckedSpot:
 @dataclass(frozen=True)
 class CheckedStep:
     """One operator. Its events count output rows; those of a step that `sums` count rows of its first operand, and
-    its one output row comes with the last of them. `rows`: how many rows an event has, fewer only at the end of the
+    its one output row comes with the last of them. `rows`: how many rows an event has, fewer only at an end of the
     map; 0 is any number. `in_place`: it takes its rows from top to bottom, and of each its bytes from first to last,
     so an output row may lie on the row of its first operand that it is made from, or lower."""
 
@@ -233,7 +233,8 @@ class _Run:
         if first < 0 or end <= first or end > self.height:
             self.say(f"has {self.event.rows} rows of {self.height}")
             return False
-        if self.step.rows and self.event.rows != min(self.step.rows, self.height - first):
+        at_an_end = self.event.rows < self.step.rows and (first == 0 or end == self.height)
+        if self.step.rows and self.event.rows != self.step.rows and not at_an_end:
             self.say(f"has {self.event.rows} rows where the kernel computes {self.step.rows}")
         if self.done[first:end].any() and not self.memory.schedule.recompute:
             self.say("computes a row again")

@@ -271,6 +271,9 @@ def test_events_have_as_many_rows_as_the_kernel() -> None:
     net = maker.net()
     one = naive(net, rings=False)
     pairs = (CheckedEvent(0, 0, 2), CheckedEvent(0, 2, 2), CheckedEvent(0, 4, 1))
-    two = replace(one, steps=(replace(one.steps[0], rows=2),), events=pairs)
+    two = replace(one, steps=(replace(one.steps[0], rows=2, aux=None),), events=pairs)
     assert check(two) == []
-    assert any("where the kernel computes 2" in text for text in check(replace(two, events=one.events)))
+    upwards = (CheckedEvent(0, 3, 2), CheckedEvent(0, 1, 2), CheckedEvent(0, 0, 1))
+    assert check(replace(two, events=upwards)) == []
+    for wrong in (one.events, (CheckedEvent(0, 0, 3), CheckedEvent(0, 3, 2))):
+        assert any("where the kernel computes 2" in text for text in check(replace(two, events=wrong)))
