@@ -51,8 +51,10 @@ def need_tool(name: str, package: str) -> str:
     return found
 
 
-def build(engine: Engine, core: Core, folder: Path) -> Image:
-    """Compile and link in `folder`. CheckFailed with the compiler's first words when that fails."""
+def build(engine: Engine, core: Core, folder: Path, kept: Path | None = None) -> Image:
+    """Compile and link in `folder`. CheckFailed with the compiler's first words when that fails.
+
+    `kept` holds objects of everything but the model from one call to the next; it must be new for another core."""
     need_tool("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi")
     generated = folder / "model"
     generated.mkdir()
@@ -62,10 +64,10 @@ def build(engine: Engine, core: Core, folder: Path) -> Image:
     include = [f"-I{p}" for p in _include_folders(firmware, generated)]
     objects = []
     for source, extra in _sources(firmware, generated):
-        objects.append(folder / f"{source.name}.o")
-        # An assembler source takes the processor's flags alone, as in the firmware's build.
-        flags = [] if source.suffix == ".S" else ["-std=c11", *OPTIMISE, *WARN, *extra]
-        _gcc([*core.flags, *flags, *include, "-c", str(source), "-o", str(objects[-1])])
+        mine = source.parent == generated or kept is None
+        objects.append((folder if mine else kept or folder) / f"{source.name}.o")
+        if not objects[-1].exists():
+            _compile(source, objects[-1], [*core.flags, *include], extra)
     linked, found_map = folder / "image.elf", folder / "image.map"
     script = firmware / "counting" / "image.ld"
     link = [f"-T{script}", f"-Wl,--defsym=__psram={core.psram:#x}", f"-Wl,-Map={found_map}"]
@@ -73,6 +75,12 @@ def build(engine: Engine, core: Core, folder: Path) -> Image:
     _gcc([*core.flags, *map(str, objects), *link, "-lc", "-lgcc", "-o", str(linked)])
     code, rodata = _sizes(found_map.read_text(encoding="utf-8"))
     return Image(linked, symbols(linked), code, rodata)
+
+
+def _compile(source: Path, made: Path, flags: Sequence[str], extra: Sequence[str]) -> None:
+    """An assembler source takes the processor's flags alone, as in the firmware's build."""
+    c_flags = [] if source.suffix == ".S" else ["-std=c11", *OPTIMISE, *WARN, *extra]
+    _gcc([*flags, *c_flags, "-c", str(source), "-o", str(made)])
 
 
 def kernel_sources(firmware: Path) -> list[Path]:

@@ -85,15 +85,21 @@ def inputs_for(found: Graph, n: int) -> np.ndarray:
 
 
 def measure(
-    model: bytes, name: str, core: Core, target: Target, n: int = 4, wishes: Wishes = DEFAULT_WISHES
+    model: bytes,
+    name: str,
+    core: Core,
+    target: Target,
+    n: int = 4,
+    wishes: Wishes = DEFAULT_WISHES,
+    kept: Path | None = None,
 ) -> Counts:
-    """Count `n` inferences of the .tflite file `model` on `core`, planned for `target`."""
+    """Count `n` inferences of the .tflite file `model` on `core`, planned for `target`. `kept`: see image.build."""
     found = graph.load(model)
     engine = generate(found, target, wishes)
     inputs = inputs_for(found, n)
     with tempfile.TemporaryDirectory(prefix="dftiny-counts-") as temporary:
         folder = Path(temporary)
-        image = build(engine, core, folder)
+        image = build(engine, core, folder, kept)
         trace = run(image, core, inputs, folder)
         listing = disassemble(image.elf)
     straights = profile.straights(listing, trace.blocks)

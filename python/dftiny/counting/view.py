@@ -20,8 +20,8 @@ def text(c: Counts, *, worst_first: bool = False, top: int | None = None, width:
 
     console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None)
     ops = sorted(c.ops, key=lambda o: -o.instructions) if worst_first or top else list(c.ops)
-    for line in _headline(c):
-        console.print(line)
+    for sentence in _headline(c):
+        console.print(sentence, soft_wrap=True)
     console.print(_table_of_classes(c))
     console.print(_table_of_functions(c))
     console.print(_table_of_kinds(c))
@@ -29,6 +29,14 @@ def text(c: Counts, *, worst_first: bool = False, top: int | None = None, width:
     made = console.file
     assert isinstance(made, io.StringIO)
     return made.getvalue().rstrip()
+
+
+def line(c: Counts) -> str:
+    """One model in one line."""
+    return (
+        f"{c.model:24s} {c.instructions:>12,} instructions, {c.instructions / max(c.macs, 1):.3f} per MAC · "
+        f"code {c.code_bytes:,} · constants {c.const_bytes:,} · RAM {c.ram_bytes:,} · stack {c.stack_bytes:,}"
+    )
 
 
 def _headline(c: Counts) -> list[str]:
