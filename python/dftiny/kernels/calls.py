@@ -58,6 +58,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_depthwise_rows_params": 92,
     "dft_lane": 56,
     "dft_segment": 12,
+    "dft_conv_rows_params": 84,
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits

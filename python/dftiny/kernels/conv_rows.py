@@ -1,12 +1,260 @@
-"""Row kernels by operator: none yet."""
+"""CONV_2D and FULLY_CONNECTED by rows: constants of dft_conv_rows, as firmware/kernels/dft_conv_rows.h says.
+
+Called through row_makers and, for a map taken as one row, by the planner.
+"""
 
 from __future__ import annotations
 
-from dftiny.graph import Graph
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.graph import ConvOptions, Graph, Op
+from dftiny.kernels.calls import Const, Field, Fields, inner_range
+from dftiny.kernels.conv_pairs import (
+    EPILOGUES,
+    MIXED,
+    Rescaled,
+    Run,
+    paired,
+    records,
+    rescaled,
+    weight_words,
+)
+from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
+_WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
+_OUT_ROWS_MAX = 2  # DFT_OUT_ROWS_MAX
+_WIDE, _LINEAR = 1, 2  # DFT_CONV_WIDE …
+_UNROLLED_MAX = 64  # dft_conv_k64
+_TILE = 4  # pixels
+_STATE_BYTES = 72  # dft_conv_state
+_SCRATCH_AIM, _SCRATCH_LEAN = 8192, 4096
+_ENOUGH = 16  # pixels that make up for widening the weights
+_NARROW_MAP = 32  # pixels of a row up to which an event takes two
+_BYTE, _HALF = 0xFF, 0xFFFF
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A convolution's geometry, (height, width) each; `depth` channels of the input, `groups` of them."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pad: tuple[int, int]  # top, left
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    depth: int
+    out_depth: int
+    groups: int
+
+    @property
+    def group_in(self) -> int:
+        return self.depth // self.groups
+
+    @property
+    def products(self) -> int:
+        """K."""
+        return self.kernel[0] * self.kernel[1] * self.group_in
+
+    @property
+    def quads(self) -> int:
+        """K in fours."""
+        return -(-self.products // 4)
+
 
 def conv_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False) -> RowCall | None:
-    del graph, step, choice, flat
-    return None
+    """The row kernel of a CONV_2D. `flat`: the whole map is one row (1x1 windows, no stride, no padding).
+
+    None for one input channel a group, left shifts, accumulators beyond 2³⁰ and sizes beyond the struct's.
+    """
+    m = _geometry(graph, step)
+    if flat:
+        m = replace(m, in_size=(1, m.in_size[0] * m.in_size[1]), out_size=(1, m.out_size[0] * m.out_size[1]))
+    return _call(graph, step, choice, m)
+
+
+def fully_connected_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    """The row kernel of a FULLY_CONNECTED: its input vectors are the pixels of one row. None for a map of several rows."""
+    x, w = (graph.tensors[t] for t in step.op.inputs[:2])
+    if len(x.shape) == 4 and x.shape[1] > 1:
+        return None
+    n = x.elements // w.shape[1]
+    one = (1, 1)
+    return _call(graph, step, choice, _Map(one, one, one, (0, 0), (1, n), (1, n), w.shape[1], w.shape[0], 1))
+
+
+def _geometry(graph: Graph, step: Step) -> _Map:
+    op, o = step.op, cast(ConvOptions, step.op.options)
+    x, w, y = (graph.tensors[t] for t in (step.sources[0], op.inputs[1], op.outputs[0]))
+    pad = (step.pad[0], step.pad[2]) if o.padding == "VALID" else int8.padding_before(graph, op)
+    return _Map(
+        kernel=(w.shape[1], w.shape[2]),
+        stride=(o.stride_h, o.stride_w),
+        dilation=(o.dilation_h, o.dilation_w if w.shape[2] > 1 else 1),
+        pad=pad,
+        in_size=(x.shape[1], x.shape[2]),
+        out_size=(y.shape[1], y.shape[2]),
+        depth=x.shape[3],
+        out_depth=y.shape[3],
+        groups=o.groups,
+    )
+
+
+def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
+    op = step.op
+    data = graph.tensors[op.inputs[1]].data
+    assert data is not None
+    if not _fits(m):
+        return None
+    r = rescaled(channels(graph, op, data.reshape(len(data), -1)))
+    if r is None:
+        return None
+    groups = paired(r.right, m.groups)
+    runs = [run for group in groups for run in group]
+    pairs = [pair for run in runs for pair in run.pairs]
+    table, linear = _table(graph, step)
+    names = _epilogues(runs, linear, table is not None)
+    body = f"k{4 * m.quads}" if 4 * m.quads <= _UNROLLED_MAX else "loop"
+    rows, block = _sizes(m, choice)
+    fields = _fields(graph, op, m, block, _WIDE * choice.wide + _LINEAR * linear)
+    code = tuple(f"DFT_CONV_CODE({n})" for n in names.values())
+    fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")), ("epilogues", cast(Field, code)))
+    return RowCall(
+        "dft_conv_rows",
+        "dft_conv_rows_params",
+        fields,
+        _pointers(r, groups, pairs, list(names), choice.wide, table),
+        scratch_bytes=_scratch(m, rows, block),
+        rows=rows,
+        symbols=tuple(f"dft_conv_{n}" for n in (body, *names.values())),
+        wide_bytes=8 * m.quads * len(pairs) if choice.wide else 0,
+    )
+
+
+def _fits(m: _Map) -> bool:
+    """Sizes fit the struct and the event; depthwise in disguise is refused."""
+    small = (*m.kernel, *m.stride, m.dilation[1], m.pad[1])
+    large = (*m.in_size, *m.out_size, m.depth, m.out_depth, m.quads)
+    dwarf = m.groups > 1 and m.group_in == 1
+    return not dwarf and m.kernel[0] <= _WINDOW_ROWS_MAX and max(small) <= _BYTE and max(large) <= _HALF
+
+
+def _table(graph: Graph, step: Step) -> tuple[np.ndarray | None, bool]:
+    """(int8[256] behind the saturated output or None, halves of negative sums are visible)."""
+    y = graph.tensors[step.op.outputs[0]]
+    low, high = int8.activation_range(getattr(step.op.options, "activation", "NONE"), y)
+    linear = low < y.zero_point
+    if (low, high) == (-128, 127) and step.table is None:
+        return None, linear
+    clamped = np.clip(np.arange(-128, 128), low, high)
+    return clamped if step.table is None else step.table[clamped + 128].astype(np.int64), linear
+
+
+def _epilogues(runs: list[Run], linear: bool, table: bool) -> dict[int, str]:
+    """Shift or MIXED → name of its code, in the order of the struct's list."""
+    used = sorted({run.epilogue for run in runs})
+    assert len(used) <= EPILOGUES
+    out = {}
+    for e in used:
+        kind = "linear" if linear and e != 0 else "relu"  # without a shift there are no halves
+        out[e] = f"{kind}{'_table' if table else ''}_{'mixed' if e == MIXED else e}"
+    return out
+
+
+def _sizes(m: _Map, choice: Choice) -> tuple[int, int]:
+    """(output rows an event, pixels of a row that are widened at once): as many as pay, or as memory should hold."""
+    pixel = 8 * m.quads
+    lean = bool(choice.block)
+    room = max((_SCRATCH_LEAN if lean else _SCRATCH_AIM) - _scratch(m, 1, 0), 0) // pixel
+    room = max(room, _TILE if lean else _ENOUGH)
+    whole = _rounded(m.out_size[1])
+    most = _OUT_ROWS_MAX if m.dilation[0] == 1 and m.kernel[0] + m.stride[0] <= _WINDOW_ROWS_MAX else 1
+    narrow = m.out_size[1] <= _NARROW_MAP and 2 * whole <= room
+    rows = min(choice.rows or (2 if narrow else 1), most, m.out_size[0])
+    block = min(_rounded(choice.block) or whole, max(room // rows // _TILE, 1) * _TILE)
+    return rows, min(block, whole)
+
+
+def _rounded(pixels: int) -> int:
+    return -(-pixels // _TILE) * _TILE
+
+
+def _scratch(m: _Map, rows: int, block: int) -> int:
+    """Widened pixels, panel, state, taps, and the output of a map that is narrower than a tile."""
+    narrow = rows * _TILE * m.out_depth if m.out_size[1] < _TILE else 0
+    taps = 4 * m.quads * _TILE if _gathers(m) else 0
+    return 8 * m.quads * rows * block + 16 * m.quads + _STATE_BYTES + taps + narrow
+
+
+def _gathers(m: _Map) -> bool:
+    """Some windows cannot be read where they lie."""
+    below = (m.out_size[0] - 1) * m.stride[0] - m.pad[0] + (m.kernel[0] - 1) * m.dilation[0] >= m.in_size[0]
+    return m.out_size[1] < _TILE or m.pad[0] > 0 or below or _direct(m) != (0, m.out_size[1])
+
+
+def _direct(m: _Map) -> tuple[int, int]:
+    """Output pixels [first, end) whose windows are read where they lie: rows of a window are contiguous there, whole
+    quads (or one row, whose last quad may reach into the next pixel but not behind the map's row)."""
+    run = m.kernel[1] * m.group_in
+    contiguous = m.kernel[1] == 1 or (m.dilation[1] == 1 and m.groups == 1)
+    if not contiguous or (run % 4 and m.kernel[0] > 1):
+        return 0, 0
+    first, end = inner_range(m.in_size[1], m.out_size[1], m.kernel[1], m.stride[1], m.pad[1])
+    behind = (m.groups - 1) * m.group_in + -(-run // 4) * 4
+    while end > first and ((end - 1) * m.stride[1] - m.pad[1]) * m.depth + behind > m.in_size[1] * m.depth:
+        end -= 1
+    return first, end
+
+
+def _fields(graph: Graph, op: Op, m: _Map, block: int, flags: int) -> Fields:
+    first, end = _direct(m)
+    return (
+        ("in_w", m.in_size[1]),
+        ("in_c", m.depth),
+        ("out_w", m.out_size[1]),
+        ("out_c", m.out_depth),
+        ("group_in", m.group_in),
+        ("groups_n", m.groups),
+        ("quads", m.quads),
+        ("block", block),
+        ("inner_x0", first),
+        ("inner_x1", end),
+        ("kernel_h", m.kernel[0]),
+        ("kernel_w", m.kernel[1]),
+        ("stride_h", m.stride[0]),
+        ("stride_w", m.stride[1]),
+        ("dilation_w", m.dilation[1]),
+        ("pad_left", m.pad[1]),
+        ("flags", flags),
+        ("in_zp", graph.tensors[op.inputs[0]].zero_point),
+        ("out_zp", graph.tensors[op.outputs[0]].zero_point),
+    )
+
+
+def _pointers(
+    r: Rescaled,
+    groups: list[tuple[Run, ...]],
+    pairs: list[tuple[int, int]],
+    epilogues: list[int],
+    wide: bool,
+    table: np.ndarray | None,
+) -> tuple[tuple[str, Const], ...]:
+    words = [
+        (len(run.pairs), epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, run is group[-1])
+        for group in groups
+        for run in group
+    ]
+    out = [
+        ("weights", Const("int32_t", "weights", weight_words(r, pairs, wide))),
+        ("pairs", Const("int32_t", "channels", records(r, pairs))),
+        ("runs", Const("uint16_t", "channels", np.array(words, np.int64).reshape(-1))),
+    ]
+    if table is not None:
+        out.append(("table", Const("int8_t", "tables", table)))
+    return tuple(out)

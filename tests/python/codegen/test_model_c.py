@@ -69,7 +69,7 @@ def test_random_graphs(library: Path, tmp_path: Path, seed: int, kinds: list[str
 
 
 def test_a_whole_phinet_over_two_regions(library: Path, tmp_path: Path) -> None:
-    regions = [RegionSpec("dtcm", 24 << 10, 32), RegionSpec("axi", 512 << 10, 64)]
+    regions = [RegionSpec("dtcm", 16 << 10, 32), RegionSpec("axi", 512 << 10, 64)]
     whole = phinet_like(tile=64, live=True)
     last = whole.ops[-3]  # before the two fully connected layers: many values to compare
     graph = replace(whole, ops=whole.ops[:-2], outputs=last.outputs)

@@ -1,0 +1,87 @@
+/* CONV_2D by rows, portable twin: a pixel at a time, its window gathered, then pair by pair of output channels.
+ * Called by the row engine; m7/conv_rows.c takes its place on Cortex-M. */
+#include "dft_conv_rows.h"
+
+static int8_t saturated(int32_t v)
+{
+    return (int8_t)(v < INT8_MIN ? INT8_MIN : v > INT8_MAX ? INT8_MAX : v);
+}
+
+/* A weight of a pair: `k` within its quad at `quad`, doubled. */
+static int32_t weight(const dft_conv_rows_params *p, const int32_t *quad, uint32_t k, uint32_t second)
+{
+    if ((p->flags & DFT_CONV_WIDE) != 0) {
+        uint32_t word = (uint32_t)quad[(k & 1u) * 2u + second];
+        return (int16_t)(uint16_t)(word >> ((k >> 1) * 16u));
+    }
+    return 2 * (int8_t)(uint8_t)((uint32_t)quad[second] >> (k * 8u));
+}
+
+static int8_t finished(const dft_conv_rows_params *p, int32_t acc2, int32_t mult, uint32_t right)
+{
+    int32_t high = (int32_t)(((int64_t)acc2 * mult + INT64_C(0x80000000)) >> 32);
+    int32_t round = (int32_t)((1u << right) >> 1) + p->out_zp * (int32_t)(1u << right);
+    if ((p->flags & DFT_CONV_LINEAR) != 0 && right != 0) {
+        round += acc2 >> 31;
+    }
+    int8_t v = saturated((high + round) >> right);
+    return p->table == 0 ? v : p->table[v + 128];
+}
+
+/* `taps` bytes of a window: the columns of row `in` from column `x` on, channels from `channel`; the zero point where
+ * the window leaves the map. */
+static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
+{
+    for (uint32_t kx = 0; kx < p->kernel_w; kx++, x += p->dilation_w) {
+        for (uint32_t c = 0; c < p->group_in; c++) {
+            *to++ = in == 0 || x < 0 || x >= p->in_w ? p->in_zp : in[(uint32_t)x * p->in_c + channel + c];
+        }
+    }
+}
+
+static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int32_t *w, const int32_t *pair,
+                       uint32_t right, int8_t *out)
+{
+    uint32_t per_quad = (p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u;
+    for (uint32_t i = 0; i < 2u; i++) {
+        int32_t acc2 = pair[i];
+        for (uint32_t k = 0; k < 4u * p->quads; k++) {
+            acc2 += x[k] * weight(p, w + (k >> 2) * per_quad, k & 3u, i);
+        }
+        out[((uint32_t)pair[4] >> (16u * i)) & 0xFFFFu] = finished(p, acc2, pair[2 + i], right >> (8u * i) & 0xFFu);
+    }
+}
+
+static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t ox, int8_t *x, int8_t *out)
+{
+    const int32_t *w = p->weights, *pair = p->pairs;
+    const uint16_t *run = p->runs;
+    uint32_t taps = (uint32_t)p->kernel_w * p->group_in;
+    uint32_t pair_words = p->quads * ((p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u);
+    for (uint32_t g = 0; g < p->groups_n; g++) {
+        for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
+            int32_t ix = (int32_t)(ox * p->stride_w) - p->pad_left;
+            gather_row(p, in[ky], ix, g * p->group_in, x + ky * taps);
+        }
+        for (uint32_t last = 0; last == 0; run += DFT_CONV_RUN) {
+            for (uint32_t n = run[0]; n > 0; n--, w += pair_words, pair += 5) {
+                pixel_pair(p, x, w, pair, run[2], out);
+            }
+            last = run[3];
+        }
+    }
+}
+
+void dft_conv_rows(const void *params, const dft_event *event)
+{
+    const dft_conv_rows_params *p = params;
+    int8_t *x = event->scratch;
+    for (uint32_t k = 0; k < 4u * p->quads; k++) {
+        x[k] = 0; /* what meets the zero weights behind the last product */
+    }
+    for (uint32_t row = 0; row < event->rows; row++) {
+        for (uint32_t ox = 0; ox < p->out_w; ox++) {
+            pixel(p, event->in + row * p->stride_h, ox, x, event->out[row] + ox * p->out_c);
+        }
+    }
+}

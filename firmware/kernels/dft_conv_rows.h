@@ -1,0 +1,89 @@
+/* CONV_2D, and FULLY_CONNECTED with several input vectors, by rows: the constants that
+ * python/dftiny/kernels/conv_rows.py writes and both twins read.
+ *
+ * Output channels are computed in pairs. K, the products of an output, are in the order of the window (row, column,
+ * channel of the group), filled up with zero weights to whole quads. A quad of a pair is two words: four int8 weights of
+ * the first channel, four of the second, lowest byte first. With DFT_CONV_WIDE it is four words of int16, all
+ * weights doubled: products 0 and 2 of the first channel (low half, high half), of the second, then 1 and 3.
+ *
+ * A pair's record is five words: 2 * bias of both channels (input zero point folded in), both multipliers, and the
+ * output channels, the first in the low half. Doubled accumulators turn TFLM's rounding doubling high
+ * multiplication into the high word of a product. A pair of which only the second channel is wanted names it twice:
+ * the first result is overwritten. */
+#ifndef DFT_CONV_ROWS_H
+#define DFT_CONV_ROWS_H
+
+#include <stdint.h>
+
+#include "dft_rows.h"
+
+#define DFT_CONV_EPILOGUES 8u
+#define DFT_CONV_RUN 4u
+
+/* Weights are int16 and doubled. */
+#define DFT_CONV_WIDE 1u
+/* Halves of negative sums are visible: they go away from zero. Without it they are clamped. */
+#define DFT_CONV_LINEAR 2u
+/* Windows may be read where they lie: see conv_rows.py, _direct. */
+#define DFT_CONV_DIRECT 4u
+
+/* Code in m7/ with registers of its own: never called from C. */
+typedef void dft_conv_code(void);
+
+typedef struct dft_conv_rows_params {
+    const int32_t *weights;
+    const int32_t *pairs;
+    /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs; epilogue; right shift of first
+     * and second channels, the first in the low byte; 1 behind the last pair that reads these input channels (the end
+     * of a group in a grouped convolution). */
+    const uint16_t *runs;
+    const int8_t *table;    /* int8[256] from -128 on: clamps and what was fused behind; or null */
+    dft_conv_code *body;    /* null on other machines, as are all of the next line */
+    dft_conv_code *epilogues[DFT_CONV_EPILOGUES];
+    uint16_t in_w, in_c, out_w, out_c;
+    uint16_t group_in; /* input channels of a group */
+    uint16_t groups_n; /* of a grouped convolution */
+    uint16_t quads;    /* K / 4, rounded up */
+    uint16_t block;    /* pixels of a row that are widened at once, a multiple of 4 */
+    uint16_t inner_x0, inner_x1; /* output pixels that may be read directly: [x0, x1) */
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t dilation_w;
+    uint8_t pad_left;
+    uint8_t flags;
+    int8_t in_zp, out_zp;
+} dft_conv_rows_params;
+
+dft_row_kernel dft_conv_rows;
+
+/* Code of m7/ where there is some. */
+#if defined(__ARM_FEATURE_DSP)
+#define DFT_CONV_CODE(name) dft_conv_##name
+#define DFT_CONV_SHIFT(e)                                                                                     \
+    extern dft_conv_code dft_conv_relu_##e, dft_conv_relu_table_##e, dft_conv_linear_##e, dft_conv_linear_table_##e;
+DFT_CONV_SHIFT(0)
+DFT_CONV_SHIFT(1)
+DFT_CONV_SHIFT(2)
+DFT_CONV_SHIFT(3)
+DFT_CONV_SHIFT(4)
+DFT_CONV_SHIFT(5)
+DFT_CONV_SHIFT(6)
+DFT_CONV_SHIFT(7)
+DFT_CONV_SHIFT(8)
+DFT_CONV_SHIFT(9)
+DFT_CONV_SHIFT(10)
+DFT_CONV_SHIFT(11)
+DFT_CONV_SHIFT(12)
+DFT_CONV_SHIFT(13)
+DFT_CONV_SHIFT(14)
+DFT_CONV_SHIFT(15)
+DFT_CONV_SHIFT(16)
+DFT_CONV_SHIFT(mixed)
+extern dft_conv_code dft_conv_k4, dft_conv_k8, dft_conv_k12, dft_conv_k16, dft_conv_k20, dft_conv_k24, dft_conv_k28,
+    dft_conv_k32, dft_conv_k36, dft_conv_k40, dft_conv_k44, dft_conv_k48, dft_conv_k52, dft_conv_k56, dft_conv_k60,
+    dft_conv_k64, dft_conv_loop;
+#else
+#define DFT_CONV_CODE(name) 0
+#endif
+
+#endif

@@ -1,0 +1,115 @@
+/* From eight sums to eight bytes: requantisation, saturation, table, stores; then the next tile. One function for each
+ * right shift and kind, so that the shift is an immediate; dft_conv_…_mixed takes both shifts from the state. Entered
+ * from conv_body.S; the last tile of a span leaves for dft_conv_next. No stack.
+ *
+ *   r2–r9  sums of both channels, doubled      r10, r11  multipliers
+ *   r1     state + 16                          r12       rounding: half, and the zero point, before the shift
+ *
+ * TFLM rounds twice. SMMLAR is its first rounding, half of 2^right the second; for a negative sum halves go away from
+ * zero, one less before the shift (`linear`). Where such outputs are clamped anyway (`relu`) it is left out. */
+#include "dft_conv_m7.h"
+
+    .syntax unified
+    .thumb
+
+    .macro requantise sum, mult, linear
+    .if     \linear
+    add     lr, r12, \sum, asr #31
+    smmlar  \sum, \sum, \mult, lr
+    .else
+    smmlar  \sum, \sum, \mult, r12
+    .endif
+    .endm
+
+    .macro saturate sum, right
+    .if     \right
+    ssat    \sum, #8, \sum, asr #\right
+    .else
+    ssat    \sum, #8, \sum
+    .endif
+    .endm
+
+    /* Stores four pixels of channel 0 and of channel 1; starts the next tile, or leaves. */
+    .macro finish table
+    .if     \table
+    ldr     lr, [r1, #STATE_TABLE - 16]
+    .irp    sum, r2, r3, r4, r5, r6, r7, r8, r9
+    ldrsb   \sum, [lr, \sum]
+    .endr
+    .endif
+    ldmia   r1!, {r10, r11, r12, lr}    /* out, bytes of a pixel, of three, of channel 1 from channel 0 */
+    strb    r2, [r10]
+    strb    r3, [r10, r11]
+    strb    r4, [r10, r11, lsl #1]
+    strb    r5, [r10, r12]
+    add     lr, r10, lr
+    strb    r6, [lr]
+    strb    r7, [lr, r11]
+    strb    r8, [lr, r11, lsl #1]
+    strb    r9, [lr, r12]
+    add     r10, r10, r11, lsl #2
+    str     r10, [r1, #-16]
+    ldr     r10, [r1], #4
+    cmp     r0, r10
+    beq.w   dft_conv_next
+    ldmia   r1, {r1, r5, r9, pc}        /* panel, biases, body */
+    .endm
+
+    .macro function name
+    .section .text.\name, "ax", %progbits
+    .p2align 2
+    .global \name
+    .type   \name, %function
+\name:
+    .endm
+
+    .macro epilogue name, linear, table, right
+    function \name
+    .irp    sum, r2, r3, r4, r5
+    requantise \sum, r10, \linear
+    saturate \sum, \right
+    .endr
+    .irp    sum, r6, r7, r8, r9
+    requantise \sum, r11, \linear
+    saturate \sum, \right
+    .endr
+    finish  \table
+    .size   \name, . - \name
+    .endm
+
+    .macro  mixed name, linear, table
+    function \name
+    .irp    sum, r2, r3, r4, r5
+    requantise \sum, r10, \linear
+    .endr
+    ldr     r12, [r1, #STATE_ROUND1 - 16]
+    .irp    sum, r6, r7, r8, r9
+    requantise \sum, r11, \linear
+    .endr
+    ldrd    r10, r11, [r1, #STATE_RIGHT - 16]
+    .irp    sum, r2, r3, r4, r5
+    asr     \sum, \sum, r10
+    saturate \sum, 0
+    .endr
+    .irp    sum, r6, r7, r8, r9
+    asr     \sum, \sum, r11
+    saturate \sum, 0
+    .endr
+    finish  \table
+    .size   \name, . - \name
+    .endm
+
+    .macro epilogues right
+    epilogue dft_conv_relu_\right, 0, 0, \right
+    epilogue dft_conv_relu_table_\right, 0, 1, \right
+    epilogue dft_conv_linear_\right, 1, 0, \right
+    epilogue dft_conv_linear_table_\right, 1, 1, \right
+    .endm
+
+    .irp    right, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
+    epilogues \right
+    .endr
+    mixed   dft_conv_relu_mixed, 0, 0
+    mixed   dft_conv_relu_table_mixed, 0, 1
+    mixed   dft_conv_linear_mixed, 1, 0
+    mixed   dft_conv_linear_table_mixed, 1, 1

@@ -1,0 +1,236 @@
+/* CONV_2D by rows for Cortex-M7: what is around conv_pairs.S. An event goes block by block of pixels, and group by
+ * group where the convolution is grouped: widen the block's windows to int16, then run all pairs of channels over it.
+ * Called by the row engine; kernels/conv_rows.c is the portable twin. */
+#include "dft_conv_m7.h"
+
+#include <stddef.h>
+
+#define TILE 4u
+#define TILE_WORDS 8u /* of a quad of K */
+
+_Static_assert(offsetof(dft_conv_state, out) == STATE_OUT, "state");
+_Static_assert(offsetof(dft_conv_state, apart) == STATE_APART, "state");
+_Static_assert(offsetof(dft_conv_state, end) == STATE_END, "state");
+_Static_assert(offsetof(dft_conv_state, panel) == STATE_PANEL, "state");
+_Static_assert(offsetof(dft_conv_state, bias) == STATE_BIAS, "state");
+_Static_assert(offsetof(dft_conv_state, table) == STATE_TABLE, "state");
+_Static_assert(offsetof(dft_conv_state, round1) == STATE_ROUND1, "state");
+_Static_assert(offsetof(dft_conv_state, right) == STATE_RIGHT, "state");
+_Static_assert(offsetof(dft_conv_state, channel) == STATE_CHANNEL, "state");
+_Static_assert(offsetof(dft_conv_job, panel) == JOB_PANEL, "job");
+_Static_assert(offsetof(dft_conv_job, pairs) == JOB_PAIRS, "job");
+_Static_assert(offsetof(dft_conv_job, quads) == JOB_QUADS, "job");
+_Static_assert(offsetof(dft_conv_job, count) == JOB_COUNT, "job");
+_Static_assert(offsetof(dft_conv_job, pixels) == JOB_PIXELS, "job");
+_Static_assert(offsetof(dft_conv_job, entry) == JOB_ENTRY, "job");
+_Static_assert(offsetof(dft_conv_job, spans) == JOB_SPANS, "job");
+
+/* A block of one row: `whole` tiles from pixel `x` on and, where pixels remain, one more that ends with the row. It
+ * computes some pixels again, but writes nothing outside the row. */
+typedef struct block {
+    uint32_t x, whole, rest;
+} block;
+
+/* Scratch memory, see dft_conv_m7.h. `narrow`: output of a map less than a tile wide. */
+typedef struct layout {
+    int32_t *pixels;
+    dft_conv_state *state;
+    int8_t *taps;
+    int8_t *narrow;
+} layout;
+
+/* Words, then what is left; gcc keeps these loops as they are: most runs are a few words, too short for memcpy. */
+#define KEEP_LOOP __asm__ volatile("")
+
+static void copy(int8_t *to, const int8_t *from, uint32_t n)
+{
+    for (; n >= 4; n -= 4, to += 4, from += 4) {
+        __builtin_memcpy(to, from, 4);
+        KEEP_LOOP;
+    }
+    if ((n & 2u) != 0) {
+        __builtin_memcpy(to, from, 2);
+        to += 2;
+        from += 2;
+    }
+    if ((n & 1u) != 0) {
+        *to = *from;
+    }
+}
+
+static void fill(int8_t *to, int32_t value, uint32_t n)
+{
+    uint32_t word = (uint32_t)(uint8_t)value * 0x01010101u;
+    for (; n >= 4; n -= 4, to += 4) {
+        __builtin_memcpy(to, &word, 4);
+        KEEP_LOOP;
+    }
+    for (; n > 0; n--) {
+        *to++ = (int8_t)value;
+        KEEP_LOOP;
+    }
+}
+
+/* The columns of row `in` from column x on, channels from `channel`; the zero point where the window leaves the map. */
+static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
+{
+    uint32_t n = p->group_in, columns = p->kernel_w;
+    if (in != 0 && n == p->in_c && p->dilation_w == 1u && x >= 0 && x + (int32_t)columns <= p->in_w) {
+        copy(to, in + (uint32_t)x * n, columns * n);
+        return;
+    }
+    for (; columns > 0; columns--, x += p->dilation_w, to += n) {
+        if (in == 0 || x < 0 || x >= p->in_w) {
+            fill(to, p->in_zp, n);
+        } else {
+            copy(to, in + (uint32_t)x * p->in_c + channel, n);
+        }
+    }
+}
+
+/* A tile from output pixel x on, by way of the taps; pixels behind the row are the last one again. */
+static void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
+                        const layout *at, int32_t *to)
+{
+    uint32_t taps = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
+    for (uint32_t i = 0; i < TILE; i++) {
+        uint32_t ox = x + i < p->out_w ? x + i : p->out_w - 1u;
+        int8_t *pixel = at->taps + i * k;
+        for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
+            gather_row(p, in[ky], (int32_t)(ox * p->stride_w) - p->pad_left, channel, pixel + ky * taps);
+        }
+    }
+    dft_conv_widen(to, at->taps, k, p->quads, 1, 0);
+}
+
+/* Tiles whose windows lie inside the map: a row of a window is contiguous and is widened where it lies. */
+static void widen_tiles(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
+                        uint32_t tiles, const layout *at, int32_t *to)
+{
+    uint32_t quads = p->quads / p->kernel_h;
+    uint32_t skip = (p->quads - quads) * TILE_WORDS * 4u;
+    uint32_t first = (x * p->stride_w - p->pad_left) * p->in_c + channel;
+    for (uint32_t ky = 0; ky < p->kernel_h; ky++, to += quads * TILE_WORDS) {
+        if (in[ky] != 0) {
+            dft_conv_widen(to, in[ky] + first, (uint32_t)p->stride_w * p->in_c, quads, tiles, skip);
+        } else {
+            fill(at->taps, p->in_zp, 4u * quads);
+            for (uint32_t t = 0; t < tiles; t++) {
+                dft_conv_widen(to + t * p->quads * TILE_WORDS, at->taps, 0, quads, 1, 0);
+            }
+        }
+    }
+}
+
+/* `tiles` from output pixel x on. */
+static void widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel, uint32_t tiles,
+                  const layout *at, int32_t *to)
+{
+    while (tiles > 0) {
+        uint32_t n = 0;
+        if (x >= p->inner_x0 && x < p->inner_x1) {
+            n = (p->inner_x1 - x) / TILE;
+            n = n < tiles ? n : tiles;
+        }
+        if (n > 0) {
+            widen_tiles(p, in, x, channel, n, at, to);
+        } else {
+            gather_tile(p, in, x, channel, at, to);
+            n = 1;
+        }
+        tiles -= n;
+        x += n * TILE;
+        to += n * p->quads * TILE_WORDS;
+    }
+}
+
+/* All pairs of one group of a grouped convolution. Returns the run behind its last one. */
+static const uint16_t *run_pairs(const dft_conv_rows_params *p, const uint16_t *run, dft_conv_job *job,
+                                 dft_conv_state *state)
+{
+    for (;; run += DFT_CONV_RUN) {
+        uint32_t right0 = run[2] & 0xFFu, right1 = (uint32_t)run[2] >> 8;
+        state->round0 = (int32_t)((1u << right0) >> 1) + p->out_zp * (int32_t)(1u << right0);
+        state->round1 = (int32_t)((1u << right1) >> 1) + p->out_zp * (int32_t)(1u << right1);
+        state->right[0] = right0;
+        state->right[1] = right1;
+        state->epilogue = p->epilogues[run[1]];
+        job->count = run[0];
+        dft_conv_pairs(job);
+        if (run[3] != 0) {
+            return run + DFT_CONV_RUN;
+        }
+    }
+}
+
+/* Widens a block of every row for the group whose input channels start at `channel`. */
+static void widen_rows(const dft_conv_rows_params *p, const dft_event *event, const block *b, uint32_t channel,
+                       const layout *at, dft_conv_job *job)
+{
+    int32_t *to = at->pixels;
+    uint32_t tile = p->quads * TILE_WORDS;
+    dft_conv_span *span = job->spans;
+    for (uint32_t row = 0; row < event->rows; row++) {
+        const int8_t *const *in = event->in + row * p->stride_h;
+        int8_t *out = at->narrow != 0 ? at->narrow + row * TILE * p->out_c : event->out[row];
+        if (b->whole != 0) {
+            widen(p, in, b->x, channel, b->whole, at, to);
+            to += b->whole * tile;
+            *span++ = (dft_conv_span){out + b->x * p->out_c, to};
+        }
+        if (b->rest != 0) {
+            uint32_t x = at->narrow != 0 ? 0 : p->out_w - TILE;
+            widen(p, in, x, channel, 1, at, to);
+            to += tile;
+            *span++ = (dft_conv_span){out + x * p->out_c, to};
+        }
+    }
+    span->out = 0;
+}
+
+static void run_block(const dft_conv_rows_params *p, const dft_event *event, const block *b, const layout *at,
+                      dft_conv_job *job)
+{
+    const uint16_t *run = p->runs;
+    job->weights = p->weights;
+    job->pairs = p->pairs;
+    for (uint32_t g = 0; g < p->groups_n; g++) {
+        widen_rows(p, event, b, g * p->group_in, at, job);
+        run = run_pairs(p, run, job, at->state);
+    }
+}
+
+/* Lays out the scratch memory; what does not change in an event is written once. */
+static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft_conv_job *job)
+{
+    int32_t *pixels = event->scratch;
+    int32_t *panel = pixels + (event->rows * p->block / TILE) * p->quads * TILE_WORDS;
+    dft_conv_state *state = (dft_conv_state *)(panel + p->quads * 4u);
+    int8_t *taps = (int8_t *)(state + 1);
+    uint32_t rest = (p->quads - 1u) % LOOP_QUADS == 0 ? LOOP_QUADS : (p->quads - 1u) % LOOP_QUADS;
+    state->pixel = p->out_c;
+    state->pixel3 = 3u * p->out_c;
+    state->panel = panel;
+    state->body = p->body;
+    state->table = p->table == 0 ? 0 : p->table + 128;
+    job->panel = panel;
+    job->wide = p->flags & DFT_CONV_WIDE;
+    job->quads = p->quads;
+    job->pixels = pixels;
+    job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;
+    return (layout){pixels, state, taps, p->out_w < TILE ? taps + TILE * 4u * p->quads : 0};
+}
+
+void dft_conv_rows(const void *params, const dft_event *event)
+{
+    const dft_conv_rows_params *p = params;
+    dft_conv_job job;
+    layout at = prepare(p, event, &job);
+    for (uint32_t x = 0; x < p->out_w; x += p->block) {
+        uint32_t n = p->out_w - x < p->block ? p->out_w - x : p->block;
+        run_block(p, event, &(block){x, n / TILE, n % TILE}, &at, &job);
+    }
+    for (uint32_t row = 0; at.narrow != 0 && row < event->rows; row++) {
+        copy(event->out[row], at.narrow + row * TILE * p->out_c, (uint32_t)p->out_w * p->out_c);
+    }
+}

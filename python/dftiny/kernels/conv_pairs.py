@@ -1,0 +1,120 @@
+"""Weights and requantisation of a convolution as pairs of output channels, for dft_conv_rows. Called by conv_rows.py.
+
+Two channels are computed at once and share their epilogue, which has the right shift as an immediate: channels are
+paired by equal shifts. What is left over is paired with each other (shifts from registers), or with nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dftiny.kernels.products import Requant
+
+IMMEDIATE_MAX = 16  # DFT_CONV_SHIFT(16)
+EPILOGUES = 8  # DFT_CONV_EPILOGUES
+MIXED = -1  # shifts from registers
+_NOBODY = -1  # a pair's first channel that is not wanted
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled:
+    """Channels in the fast form: (2·bias·mult + 2³¹) >> 32, rounded shift by `right`, plus the zero point."""
+
+    bias: np.ndarray
+    mult: np.ndarray
+    right: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pairs (first, second channel) with one epilogue: the right shift, or MIXED."""
+
+    pairs: tuple[tuple[int, int], ...]
+    epilogue: int
+    right: tuple[int, int]
+
+
+def rescaled(r: Requant) -> Rescaled | None:
+    """None where a channel needs the slow form or a left shift.
+
+    A constant channel is the identity with a left shift there; here it takes the commonest shift e of the others:
+    its sum v · 2^(e+1) times 2³⁰ gives v · 2^e.
+    """
+    bias, mult, left, right = (r.table[:, i].copy() for i in (0, 1, 3, 4))
+    constant = (left == 2) & (mult == 1 << 30) & (right == 0) & ~r.rows.any(axis=1)
+    if r.wide or (left[~constant] != 1).any():
+        return None
+    others = right[~constant]
+    common = int(np.bincount(others).argmax()) if len(others) else 1
+    bias[constant] <<= common + 1
+    right[constant] = common
+    return Rescaled(bias, mult, right, r.rows)
+
+
+def paired(right: np.ndarray, groups: int) -> list[tuple[Run, ...]]:
+    """Runs of each group of a grouped convolution."""
+    size = len(right) // groups
+    immediate = _immediate(right)
+    return [_group_runs(right, range(g * size, (g + 1) * size), immediate) for g in range(groups)]
+
+
+def _immediate(right: np.ndarray) -> set[int]:
+    """Shifts that get an epilogue of their own: none (which cannot be MIXED), and the commonest; one place is MIXED's."""
+    counts = np.bincount(right)
+    known = sorted(np.flatnonzero(counts[: IMMEDIATE_MAX + 1]).tolist(), key=lambda e: (e > 0, -counts[e]))
+    return set(known[: EPILOGUES - 1])
+
+
+def _group_runs(right: np.ndarray, members: range, immediate: set[int]) -> tuple[Run, ...]:
+    runs, left_over = [], []
+    for e in sorted({int(right[c]) for c in members}):
+        same = [c for c in members if right[c] == e]
+        if len(same) % 2 and e > 0:
+            left_over.append(same.pop())
+        elif len(same) % 2:
+            same.insert(0, _NOBODY)  # halves need no care without a shift: nothing to mix it with
+        if same:
+            pairs = tuple(zip(same[::2], same[1::2], strict=True))
+            runs.append(Run(pairs, e if e in immediate else MIXED, (e, e)))
+    if len(left_over) % 2:
+        alone = int(right[left_over[0]])
+        runs.append(
+            Run(((_NOBODY, left_over.pop(0)),), alone if alone in immediate else MIXED, (alone, alone))
+        )
+    for p, q in zip(left_over[::2], left_over[1::2], strict=True):
+        runs.append(Run(((p, q),), MIXED, (int(right[p]), int(right[q]))))
+    return tuple(runs)
+
+
+def records(r: Rescaled, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """int32[5 · pairs]: doubled biases, multipliers, output channels."""
+    first, second = np.array(pairs).T
+    absent = first == _NOBODY
+    both = np.stack([np.where(absent, second, first), second])
+    bias, mult = 2 * r.bias[both], r.mult[both]
+    bias[0, absent] = mult[0, absent] = 0
+    channels = both[0] | both[1] << 16
+    words: np.ndarray = np.stack([*bias, *mult, channels.astype(np.uint32).astype(np.int32)], axis=1)
+    return words.astype(np.int64).reshape(-1)
+
+
+def weight_words(r: Rescaled, pairs: list[tuple[int, int]], wide: bool) -> np.ndarray:
+    """Weights as words: [pair][quad][2] of int8, or [pair][quad][4] of doubled int16."""
+    n = r.rows.shape[1]
+    padded = np.zeros((len(r.rows) + 1, -(-n // 4) * 4), np.int8)  # the last row is nobody's
+    padded[:-1, :n] = r.rows
+    chosen = padded[np.array(pairs)].reshape(len(pairs), 2, -1, 4).transpose(0, 2, 1, 3)
+    if not wide:
+        return _words(chosen)
+    doubled = 2 * chosen.astype(np.int16)
+    halves = np.stack([doubled[..., [0, 2]], doubled[..., [1, 3]]], axis=2)
+    return _words(halves)
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    """Little-endian words of what lies in memory, int64[n]."""
+    words: np.ndarray = np.ascontiguousarray(values).view("<i4").reshape(-1).astype(np.int64)
+    return words

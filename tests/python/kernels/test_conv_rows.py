@@ -1,0 +1,72 @@
+"""Convolutions by rows: both twins against the oracle with ==, on random layers; and what the M7's cost in instructions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from arm_model import CPU
+from conv_layers import RealSize, cost, random_layer
+from row_harness import INCLUDE, KERNELS, Harness
+
+from dftiny.kernels import row_makers
+from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
+from dftiny.kernels.rows import Choice
+
+WIDE = Choice(wide=True)
+
+
+@pytest.fixture(autouse=True)
+def by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(row_makers.MAKERS, "CONV_2D", conv_rows)
+    monkeypatch.setitem(row_makers.MAKERS, "FULLY_CONNECTED", fully_connected_rows)
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_random_layers_equal_the_oracle(harness: Harness, seed: int) -> None:
+    layer = random_layer(seed)
+    assert layer.instructions(harness) > 0
+
+
+# Reached with gcc 12.2; each may grow by 2 %.
+COSTS = [
+    (RealSize(4, 32, 24, 112), 0.905),
+    (RealSize(4, 32, 24, 112, linear=True, table=True), 0.994),
+    (RealSize(4, 32, 112, 24, linear=True), 0.837),
+    (RealSize(8, 32, 64, 64), 0.817),
+    (RealSize(4, 16, 248, 56, linear=True), 0.906),
+    (RealSize(4, 16, 56, 248, linear=True, table=True), 0.854),
+    (RealSize(4, 16, 56, 248, linear=True, table=True, choice=WIDE), 0.83),
+    (RealSize(8, 8, 104, 424, linear=True, table=True), 0.857),
+    (RealSize(8, 8, 104, 424, linear=True, table=True, flat=True), 0.811),
+    (RealSize(4, 4, 208, 784, linear=True, table=True), 0.901),
+    (RealSize(6, 6, 128, 128, flat=True), 0.818),
+    (RealSize(8, 32, 8, 16), 1.416),
+    (RealSize(8, 32, 16, 64), 1.012),
+    (RealSize(8, 64, 3, 56, linear=True, table=True), 3.211),
+    (RealSize(8, 32, 16, 16, kernel=3), 0.932),
+    (RealSize(8, 32, 32, 32, kernel=3), 0.928),
+    (RealSize(16, 96, 3, 16, kernel=3, stride=2), 1.53),
+    (RealSize(16, 128, 6, 16, kernel=8, stride=8), 1.116),
+]
+
+
+@pytest.mark.parametrize(("size", "reached"), COSTS, ids=[str(size) for size, _ in COSTS])
+def test_instructions_a_product(harness: Harness, size: RealSize, reached: float) -> None:
+    got = cost(harness, size)
+    print(f"{size!s:45} {got:.3f} instructions a product")
+    assert 0.6875 < got <= reached * 1.02
+
+
+@pytest.mark.parametrize("stem", ["conv_body", "conv_epilogue"])
+def test_nothing_is_spilled_in_the_loops(tmp_path, stem: str) -> None:
+    made = tmp_path / "code.o"
+    source = KERNELS / "m7" / f"{stem}.S"
+    subprocess.run(["arm-none-eabi-gcc", *CPU, INCLUDE, "-c", str(source), "-o", str(made)], check=True)
+    text = subprocess.run(
+        ["arm-none-eabi-objdump", "-d", str(made)], capture_output=True, text=True, check=True
+    )
+    code = re.findall(r"^\s+[0-9a-f]+:\t[0-9a-f ]+\t(.*)$", text.stdout, re.MULTILINE)
+    assert len(code) > 1000
+    assert not [line for line in code if re.search(r"\bsp\b|\bpush\b|\bpop\b", line)]
