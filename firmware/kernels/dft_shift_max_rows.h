@@ -7,16 +7,32 @@
 #include "dft_requant.h"
 #include "dft_rows.h"
 
-#define DFT_SHIFT_SLOPE 20u /* fraction bits of the fast form's products */
-#define DFT_SHIFT_FINER 6u  /* of `slope` beyond these */
-#define DFT_SHIFT_SUM 21u   /* fraction bits of the fast form's sums */
-#define DFT_SHIFT_STEP 8u   /* `fixes` move an offset in steps of 2^8 */
-#define DFT_SHIFT_NONE (-128) /* in `fixes`: no line meets the products of this coefficient */
+/* Code of m7/ for one branch of one row, where there is one. */
+struct shift_pass;
+typedef void dft_shift_pass(const struct shift_pass *pass);
+#if defined(__ARM_FEATURE_DSP)
+#define DFT_SHIFT_PASS(name) dft_shift_##name
+#define DFT_SHIFT_PAIR(a, b) extern dft_shift_pass dft_shift_first_##a##_##b, dft_shift_larger_##a##_##b;
+#define DFT_SHIFT_DECLARE(a)                                                                                       \
+    DFT_SHIFT_PAIR(a, 4) DFT_SHIFT_PAIR(a, 5) DFT_SHIFT_PAIR(a, 6) DFT_SHIFT_PAIR(a, 7)                            \
+    DFT_SHIFT_PAIR(a, 8) DFT_SHIFT_PAIR(a, 9) DFT_SHIFT_PAIR(a, 10) DFT_SHIFT_PAIR(a, 11)
+DFT_SHIFT_DECLARE(4)
+DFT_SHIFT_DECLARE(5)
+DFT_SHIFT_DECLARE(6)
+DFT_SHIFT_DECLARE(7)
+DFT_SHIFT_DECLARE(8)
+DFT_SHIFT_DECLARE(9)
+DFT_SHIFT_DECLARE(10)
+DFT_SHIFT_DECLARE(11)
+#else
+#define DFT_SHIFT_PASS(name) 0
+#endif
 
 /* Index 0 and 1: the first and the second product. `left1` as in dft_channel, right shifts as in dft_add. */
 typedef struct dft_shift_branch {
     int32_t mult[2], mult_in[2], mult_out;
-    int32_t slope[2], start[2], sum_slope; /* of the fast form, see kernels/m7/shift_max_rows.c */
+    int32_t slope[2], start[2], sum_slope; /* of the fast form, see m7/shift_max_rows.c */
+    dft_shift_pass *pass;                  /* null: the general form */
     uint8_t left1[2], right[2], right_in[2], right_out, minus;
     int16_t zp_c[2], zp_p[2], zp_out;
     int8_t low_p[2], high_p[2], low, high;
@@ -29,8 +45,8 @@ typedef struct dft_shift_max {
     int32_t zp_x;
     dft_shift_branch branch[2];
     const uint16_t *indices; /* [2 * branches][out_c]: the channel of the map */
-    const int8_t *fixes;     /* [2 * branches][256][2], or null: the general form everywhere */
-    const int32_t *sums;     /* [branches][256], with `fixes` */
+    const int8_t *fixes[4];  /* each [256]; these and `sums` are null where the general form is used */
+    const int32_t *sums;     /* [branches][256] */
 } dft_shift_max;
 
 /* Product `k` of branch `b`: int8 as MUL gives it. `c`: the coefficient. */

@@ -52,7 +52,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_transpose": 32,
     "dft_gather": 20,
     "dft_softmax": 12,
-    "dft_shift_max": 152,
+    "dft_shift_max": 172,
     "dft_input_rows": 4,
     "dft_table_rows_params": 8,
     "dft_depthwise_rows_params": 92,

@@ -12,13 +12,12 @@ from dftiny import int8
 from dftiny.graph import Graph, Op, ShiftMaxOptions
 from dftiny.int8 import arith
 from dftiny.kernels import lines
-from dftiny.kernels.calls import Const, Fields, split_shift
+from dftiny.kernels.calls import Const, Field, Fields, split_shift
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
 _ALL = np.arange(-128, 128).astype(np.int8)
 _INT8 = (-128, 127)
-_RIGHT = range(5, 18)  # right shifts of products that the fast form takes
 _LIMIT_16 = 0xFFFF
 _RECORD_BYTES = 24
 
@@ -44,23 +43,31 @@ def shift_max_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     found = [_fast(b) for b in inner] if in_c == out_c else [None]
     fast = [f for f in found if f is not None]
     usable = len(fast) == len(inner)
+    passes = [_pass(b, i) if usable else None for i, b in enumerate(inner)]
     fields: Fields = (
         ("width", width),
         ("in_c", in_c),
         ("out_c", out_c),
         ("branches", len(inner)),
         ("zp_x", x.zero_point),
-        *((f"branch[{i}]", _branch(b, fast[i] if usable else None)) for i, b in enumerate(inner)),
+        *((f"branch[{i}]", _branch(b, fast[i] if usable else None, passes[i])) for i, b in enumerate(inner)),
     )
     indices = np.array([t.indices for b in o.branches for t in b.terms]).reshape(-1)
     pointers: tuple[tuple[str, Const], ...] = (("indices", Const("uint16_t", "tables", indices)),)
     if not usable:
         return RowCall("dft_shift_max_rows", "dft_shift_max", fields, pointers)
-    fixes = np.concatenate([p.fixes.reshape(-1) for f in fast for p in f.products])
-    sums = np.concatenate([f.sums.offsets for f in fast])
-    pointers += (("fixes", Const("int8_t", "tables", fixes)), ("sums", Const("int32_t", "tables", sums)))
-    aux = len(inner) * out_c * _RECORD_BYTES + 2 + 2 * terms * out_c
-    return RowCall("dft_shift_max_rows", "dft_shift_max", fields, pointers, 2 * width * out_c, aux, rows=2)
+    fixes = (p.fixes for f in fast for p in f.products)
+    pointers += tuple((f"fixes[{i}]", Const("int8_t", "tables", v)) for i, v in enumerate(fixes))
+    pointers += (("sums", Const("int32_t", "tables", np.concatenate([f.sums.offsets for f in fast]))),)
+    return RowCall(
+        "dft_shift_max_rows",
+        "dft_shift_max",
+        fields,
+        pointers,
+        aux_bytes=len(inner) * out_c * _RECORD_BYTES,
+        rows=2,
+        symbols=tuple(sorted({f"dft_shift_{name}" for name in passes if name})),
+    )
 
 
 def _in_range(graph: Graph, op: Op) -> bool:
@@ -79,7 +86,13 @@ def _bounds(b: Graph, k: int) -> tuple[int, int]:
     return int8.activation_range(b.ops[k].options.activation, b.tensors[3 + k])  # type: ignore[union-attr]
 
 
-def _branch(b: Graph, fast: _Fast | None) -> Fields:
+def _pass(b: Graph, branch: int) -> str:
+    """Name of its code in m7/shift_max_pass.S."""
+    first, second = (-int8.mul_params(b, b.ops[k])[1] for k in range(2))
+    return f"{'larger' if branch else 'first'}_{first}_{second}"
+
+
+def _branch(b: Graph, fast: _Fast | None, name: str | None) -> Fields:
     """struct dft_shift_branch."""
     (m0, s0), (m1, s1) = (int8.mul_params(b, b.ops[k]) for k in range(2))
     p = int8.sum_params(b, b.ops[2])
@@ -93,6 +106,7 @@ def _branch(b: Graph, fast: _Fast | None) -> Fields:
         ("slope", tuple(line.slope for line in fast.products) if fast else (0, 0)),
         ("start", tuple(line.start for line in fast.products) if fast else (0, 0)),
         ("sum_slope", fast.sums.slope if fast else 0),
+        ("pass", cast(Field, f"DFT_SHIFT_PASS({name})" if name else 0)),
         ("left1", left),
         ("right", right),
         ("right_in", (-p.shift[0], -p.shift[1])),
@@ -116,7 +130,7 @@ def _fast(b: Graph) -> _Fast | None:
     for k in range(2):
         m, shift = int8.mul_params(b, b.ops[k])
         zeros = (b.tensors[i].zero_point for i in (0, 1 + k, 3 + k))
-        found.append(lines.products(m, shift, *zeros) if -shift in _RIGHT else None)
+        found.append(lines.products(m, shift, *zeros))
     y = arith.add_or_sub(b, b.ops[2], _ALL[:, None], _ALL[None, :])
     sums = lines.sums(y, b.tensors[3].scale / b.tensors[5].scale)
     first, second = found

@@ -108,9 +108,9 @@ def parameters(call: RowCall) -> str:
     """C text that defines row_kernel and row_params."""
     parts = [f'#include "{call.function}.h"\n']
     members = list(call.fields)
-    for name, const in call.pointers:
-        parts.append(int_array(const.ctype, f"const_{name}", const.values))
-        members.append((name, f"const_{name}"))
+    for i, (name, const) in enumerate(call.pointers):
+        parts.append(int_array(const.ctype, f"const_{i}", const.values))
+        members.append((name, f"const_{i}"))
     size = STRUCT_BYTES[call.struct]
     parts += [
         c_struct(call.struct, "params", members),

@@ -38,7 +38,7 @@ def made(
 def assert_twins_equal(harness: Harness, made_layer: Layer, *, fast: bool = True, least: int = 10) -> float:
     """Both twins == the oracle, in the fast form or the general one; instructions an element on the Cortex-M7."""
     case, want = made_layer.case(), made_layer.oracle()
-    assert ("fixes" in dict(case.call.pointers)) == fast
+    assert ("sums" in dict(case.call.pointers)) == fast
     assert len(np.unique(want)) > least, "a dead case proves nothing"
     np.testing.assert_array_equal(harness.host(case)[0], want)
     got, instructions = harness.arm(case)
@@ -70,7 +70,7 @@ def test_general_form(changed: dict[str, object], harness: Harness) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_many_scales(seed: int, harness: Harness) -> None:
     rng = np.random.default_rng(seed)
-    first, second = (float(s) for s in 0.0006 * 2 ** rng.uniform([-1, -5], [1, 1]))
+    first, second = (float(s) for s in 0.0006 * 2 ** rng.uniform([-1, -5], [1, 0]))
     assert_twins_equal(harness, made(seed, (6, 6, 64), products=(first, second), out=0.0008))
 
 
@@ -84,26 +84,19 @@ def test_lines_are_the_products(multiplier: int, shift: int, zeros: tuple[int, i
     found = lines.products(multiplier, shift, *zeros)
     assert found is not None
     every = np.arange(-128, 128, dtype=np.int64)
-    has = found.fixes[:, 0] != lines.NONE
-    assert 40 < has.sum() <= 256
-    slope = ((every - zero_c) * found.slope >> 6) + found.fixes[:, 0]
-    offset = found.start + (found.fixes[:, 1] << lines.FIX_BITS) - zero_x * slope
-    values = slope[:, None] * every + offset[:, None]
-    assert np.abs(values[has]).max() < 1 << 31
-    want = int8.requantize(
-        ((every - zero_c)[:, None] * (every - zero_x)).astype(np.int32),
-        multiplier,
-        shift,
-        zero_out,
-        -128,
-        127,
-    )
-    assert np.array_equal(np.clip(values >> lines.SLOPE_BITS, -128, 127)[has], want[has])
+    c, x = every - zero_c, every - zero_x
+    slope = ((c * found.slope + (1 << lines.FINER >> 1)) >> lines.FINER) + found.fixes
+    values = lines.bent(slope[:, None] * every - (zero_x * slope)[:, None], -shift) + found.start
+    assert np.abs(values).max() < 1 << 31
+    want = int8.requantize((c[:, None] * x).astype(np.int32), multiplier, shift, zero_out, -128, 127)
+    assert np.array_equal(np.clip(values >> lines.PRODUCT_BITS, -128, 127), want)
 
 
 @pytest.mark.parametrize(
     ("shape", "branches", "limit"),
-    [((6, 6, 192), 2, 75), ((24, 24, 8), 1, 29), ((12, 12, 32), 2, 59), ((3, 3, 384), 2, 110)],
+    [((6, 6, 192), 2, 45), ((24, 24, 8), 1, 19), ((12, 12, 32), 2, 42), ((3, 3, 384), 2, 55)],
 )
 def test_instructions(shape: tuple[int, int, int], branches: int, limit: int, harness: Harness) -> None:
-    assert assert_twins_equal(harness, made(1, shape, branches)) <= limit
+    counted = assert_twins_equal(harness, made(1, shape, branches))
+    print(f"{shape}, {branches} branches: {counted:.1f} instructions an element")
+    assert counted <= limit
