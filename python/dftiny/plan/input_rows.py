@@ -9,8 +9,8 @@ from dftiny.graph import Graph, Op
 from dftiny.kernels.rows import RowCall
 
 KIND = "INPUT_ROWS"
-# engines/aot/dft_aot.c; its parameter is the number of bytes of a row.
-FUNCTION, STRUCT = "dft_aot_input_row", "dft_input_rows"
+# engines/aot/dft_aot.c; its parameter is the number of bytes of a row. READER tells it whom to ask.
+FUNCTION, STRUCT, READER = "dft_aot_input_row", "dft_input_rows", "dft_aot_set_reader"
 
 
 def with_input_rows(graph: Graph) -> Graph:
@@ -21,4 +21,4 @@ def with_input_rows(graph: Graph) -> Graph:
 
 def input_call(row_bytes: int) -> RowCall:
     """The kernel of that operator."""
-    return RowCall(FUNCTION, STRUCT, (("row_bytes", row_bytes),), ())
+    return RowCall(FUNCTION, STRUCT, (("row_bytes", row_bytes),), (), symbols=(READER,))
