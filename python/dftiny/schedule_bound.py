@@ -1,7 +1,7 @@
 """A lower bound of activation memory over all row schedules of a net. Called by tests and reports, for comparison.
 
-**Over what.** Every schedule of the given steps that computes each row of each tensor once, rows and steps in any order
-and interleaved in any way, with any placement. The input lies whole in memory at the start (unless a step makes it),
+**Over what.** Every schedule of the given steps that computes each row that an output is made from once, rows and steps
+in any order and interleaved in any way, with any placement. The input lies whole in memory at the start (unless a step makes it),
 the output at the end. Counted are the rows of tensors. Not counted: scratch, aux (the int32 sums of a MEAN, too: one
 that sees its map whole needs none), alignment, and gaps between buffers. A step with `in_place` may write its row over
 one that it reads, or as much lower as its own is longer.
@@ -9,7 +9,8 @@ one that it reads, or as much lower as its own is longer.
 **Why it is one.** Take any event e. An event that e depends on, directly or not, comes before e in every schedule; one
 that depends on e comes after. So a row whose event is of the first kind and that has a reader of the second, or e
 itself as one, is alive at e in every schedule. All such rows lie in different places, and e's own output lies beside
-them, but for what it may take of a row that it reads. Every schedule runs every event, so each of these sums is a bound.
+them, but for what it may take of a row that it reads. Every schedule runs every
+event that an output depends on, so each of these sums is a bound; other events are left out everywhere.
 
 Of a step's events one is the last. If e is, all its others came before it, and what those depend on; likewise all
 others come behind the first. Nobody knows which event is the last or the first, so the smallest of these larger sums,
@@ -50,11 +51,14 @@ def lower_bound(net: CheckedNet) -> Bound:
 
 def _of_step(order: _Order, rows: _Rows, index: int) -> list[Bound]:
     """By a step's events as they are, by its last one, by its first one."""
-    mine, new = order.of(index), _new_bytes(order.net, index)
+    mine, new = np.flatnonzero(order.wanted & order.belongs(index)), _new_bytes(order.net, index)
+    if not len(mine):
+        return []
     all_before, all_after = order.before[mine].any(axis=0), order.before[:, mine].any(axis=1)
     all_before[mine] = all_after[mine] = True
     plain, last, first = [], [], []
-    for row, event in enumerate(range(mine.start, mine.stop)):
+    for event in mine.tolist():
+        row = event - order.of(index).start
         before, after, others = order.before[event], order.before[:, event].copy(), all_before.copy()
         after[event], others[event] = True, False
         plain.append(Bound(rows.alive(before, after) + new[row], index, row))
@@ -77,10 +81,19 @@ class _Order:
             for row, event in enumerate(range(*self.of(index).indices(total))):
                 for operand in step.operands:
                     self._depend(event, operand, needed_rows(net, step, operand, row))
+        self.wanted = np.zeros(total, np.bool_)
+        for tensor in set(net.outputs) & set(self.maker):
+            self.wanted |= self._closure(tensor)
 
     def of(self, index: int) -> slice:
         """The events of a step."""
         return slice(self.starts[index], self.starts[index + 1])
+
+    def belongs(self, index: int) -> np.ndarray:
+        """For each event: whether it is one of step `index`."""
+        mine = np.zeros(self.starts[-1], np.bool_)
+        mine[self.of(index)] = True
+        return mine
 
     def made_by(self, tensor: int, row: int) -> slice:
         """The events behind which a row exists; empty for an input."""
@@ -149,7 +162,7 @@ def _readers(order: _Order) -> dict[tuple[int, int], list[int]]:
     found: dict[tuple[int, int], list[int]] = {}
     for index, step in enumerate(order.net.steps):
         mine = order.of(index)
-        for row in range(mine.stop - mine.start):
+        for row in np.flatnonzero(order.wanted[mine]).tolist():
             for operand in step.operands:
                 for r in needed_rows(order.net, step, operand, row):
                     found.setdefault((operand.tensor, r), []).append(mine.start + row)
@@ -157,11 +170,8 @@ def _readers(order: _Order) -> dict[tuple[int, int], list[int]]:
 
 
 def _events(net: CheckedNet, step: CheckedStep) -> int:
-    """How many events a step has if each gives one row: one if it needs whole operands and gives a whole tensor."""
-    if step.sums:
-        return net.maps[step.operands[0].tensor].height
-    whole = bool(step.operands) and all(o.need == "all" for o in step.operands)
-    return 1 if whole else net.maps[step.writes].height
+    """How many events a step has if each gives one row, or all where the step computes all at once."""
+    return step.sums or (1 if step.whole else net.maps[step.writes].height)
 
 
 def needed_rows(net: CheckedNet, step: CheckedStep, operand: CheckedOperand, row: int) -> list[int]:

@@ -40,10 +40,11 @@ class CheckedSpot:
 
 @dataclass(frozen=True)
 class CheckedStep:
-    """One operator. Its events count output rows; those of a step that `sums` count rows of its first operand, and
-    its one output row comes with the last of them. `rows`: how many rows an event has, fewer only at an end of the
+    """One operator. Its events count output rows; those of a step that `sums` count that many rows of its first operand,
+    and its one output row comes with the last of them. `rows`: how many rows an event has, fewer only at an end of the
     map; 0 is any number. `in_place`: it takes its rows from top to bottom, and of each its bytes from first to last,
-    so an output row may lie on the row of its first operand that it is made from, or lower."""
+    so an output row may lie on the row of its first operand that it is made from, or lower. `whole`: one event gives all
+    its rows."""
 
     name: str
     operands: tuple[CheckedOperand, ...]
@@ -54,7 +55,8 @@ class CheckedStep:
     pad: int = 0
     rows: int = 0
     in_place: bool = False
-    sums: bool = False
+    sums: int = 0
+    whole: bool = False
     scratch: CheckedSpot | None = None
     aux: CheckedSpot | None = None
 
@@ -83,7 +85,8 @@ class CheckedEvent:
 @dataclass(frozen=True)
 class CheckedSchedule:
     """What `check` takes. `regions`: name → bytes. `inputs` lie whole in memory at the start; `outputs` must lie
-    whole in memory at the end. `recompute`: a row may be computed more than once."""
+    whole in memory at the end. Every row that an output is made from must be computed once; with `recompute` it may be
+    more than once."""
 
     steps: tuple[CheckedStep, ...]
     buffers: tuple[CheckedBuffer, ...]
@@ -172,7 +175,7 @@ class _Memory:
 
     def event_rows(self, step: CheckedStep) -> int:
         """How many rows the events of a step count."""
-        return self.buffers[step.operands[0].tensor if step.sums else step.writes].height
+        return step.sums or self.buffers[step.writes].height
 
     def span(self, tensor: int, row: int) -> _Span:
         b = self.buffers[tensor]
@@ -192,6 +195,21 @@ class _Memory:
 
     def whole(self, tensor: int, row: int) -> bool:
         return self.holds(self.span(tensor, row), tensor << _ROW_BITS | row)
+
+    def reads(self, step: CheckedStep, events: range) -> list[tuple[int, int]]:
+        """(tensor, row) of everything that these rows of a step are made from."""
+        found: dict[tuple[int, int], None] = {}
+        for operand in step.operands:
+            height = self.buffers[operand.tensor].height
+            rows: Sequence[int] = range(height)
+            if operand.need == "row" and height > 1:
+                rows = events
+            elif operand.need == "window":
+                top = [j * step.stride - step.pad for j in events]
+                taps = {t + k * step.dilation for t in top for k in range(step.kernel)}
+                rows = sorted(r for r in taps if 0 <= r < height)
+            found.update(((operand.tensor, r), None) for r in rows)
+        return list(found)
 
 
 class _Run:
@@ -214,7 +232,7 @@ class _Run:
         if not self._in_turn():
             return
         self._open_aux()
-        reads = self._reads()
+        reads = self.memory.reads(self.step, self.range)
         self._must_hold(reads, "reads row {1} of tensor {0}, which is not there")
         self._use_scratch()
         self._must_hold(reads, "its scratch lies on row {1} of tensor {0}, which it reads")
@@ -233,6 +251,8 @@ class _Run:
         if first < 0 or end <= first or end > self.height:
             self.say(f"has {self.event.rows} rows of {self.height}")
             return False
+        if self.step.whole and self.event.rows != self.height:
+            self.say("gives a part of what the step computes at once")
         at_an_end = self.event.rows < self.step.rows and (first == 0 or end == self.height)
         if self.step.rows and self.event.rows != self.step.rows and not at_an_end:
             self.say(f"has {self.event.rows} rows where the kernel computes {self.step.rows}")
@@ -244,25 +264,6 @@ class _Run:
                 self.say("its rows are not computed in their order")
         return True
 
-    def _reads(self) -> list[tuple[int, int]]:
-        found = []
-        for operand in self.step.operands:
-            height = self.memory.buffers[operand.tensor].height
-            rows: Sequence[int] = range(height)
-            if operand.need == "row":
-                rows = self.range if height > 1 else range(1)
-            elif operand.need == "window":
-                rows = self._window(height)
-            found += [(operand.tensor, r) for r in rows if 0 <= r < height]
-            if operand.need == "row" and not all(r < height for r in rows):
-                self.say(f"needs rows that tensor {operand.tensor} does not have")
-        return list(dict.fromkeys(found))
-
-    def _window(self, height: int) -> list[int]:
-        s = self.step
-        rows = {j * s.stride - s.pad + k * s.dilation for j in self.range for k in range(s.kernel)}
-        return sorted(r for r in rows if 0 <= r < height)
-
     def _writes(self) -> list[tuple[int, int]]:
         if not self.step.sums:
             return [(self.step.writes, row) for row in self.range]
@@ -270,7 +271,7 @@ class _Run:
 
     def _must_hold(self, rows: Sequence[tuple[int, int]], text: str) -> None:
         for tensor, row in rows:
-            if not self.memory.whole(tensor, row):
+            if row >= self.memory.buffers[tensor].height or not self.memory.whole(tensor, row):
                 self.say(text.format(tensor, row))
 
     def _must_not_overwrite(
@@ -317,9 +318,13 @@ class _Run:
 
 
 def _complete(memory: _Memory) -> None:
-    """Every row was computed, and the outputs lie there."""
-    for step, done in zip(memory.schedule.steps, memory.done, strict=True):
-        if missing := np.flatnonzero(done == 0).tolist():
+    """Every row that an output is made from was computed, and the outputs lie there."""
+    wanted = {(t, r) for t in memory.schedule.outputs for r in range(memory.buffers[t].height)}
+    for step, done in reversed(list(zip(memory.schedule.steps, memory.done, strict=True))):
+        rows = [r for r in range(len(done)) if (step.writes, 0 if step.sums else r) in wanted]
+        for row in rows:
+            wanted.update(memory.reads(step, range(row, row + 1)))
+        if missing := [r for r in rows if not done[r]]:
             memory.problems.append(f"{step.name}: rows {missing} are never computed")
     for tensor in memory.schedule.outputs:
         for row in range(memory.buffers[tensor].height):

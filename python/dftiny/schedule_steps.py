@@ -12,7 +12,7 @@ from typing import cast
 
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, MeanOptions, PadOptions, PoolOptions
 from dftiny.int8 import padding_before
-from dftiny.schedule_check import CheckedOperand, CheckedStep
+from dftiny.schedule_check import CheckedOperand, CheckedStep, Need
 from dftiny.steps import Step, Steps
 
 _ELEMENTWISE = {
@@ -75,21 +75,22 @@ def _map(graph: Graph, tensor: int) -> CheckedMap:
 
 def _step(graph: Graph, step: Step) -> CheckedStep:
     name = f"operator {step.op.index}, {step.op.kind}"
-    by_row = _rows_of_the_same_index(graph, step)
-    windowed = _window(graph, step)
-    recast = any(_map(graph, s) != _map(graph, b) for s, b in zip(step.sources, step.reads, strict=True))
-    if windowed is not None and not recast:
-        kernel, stride, dilation, pad = windowed
-        one = CheckedOperand(step.reads[0], "window")
-        pixelwise = step.op.kind == "CONV_2D" and _is_one_by_one(graph, step)
-        return CheckedStep(name, (one,), step.writes, kernel, stride, dilation, pad, in_place=pixelwise)
-    if _sums_a_map(graph, step) and not recast:
-        return CheckedStep(name, (CheckedOperand(step.reads[0], "row"),), step.writes, sums=True)
-    operands = tuple(
-        CheckedOperand(b, "row" if by_row and _map(graph, s) == _map(graph, b) else "all")
-        for s, b in zip(step.sources, step.reads, strict=True)
-    )
-    return CheckedStep(name, operands, step.writes, in_place=step.op.kind in _ELEMENTWISE)
+    window = _window(graph, step)
+    sums = _sums_a_map(graph, step)
+    same_row = _rows_of_the_same_index(graph, step)
+    need: Need = "window" if window is not None else "row" if sums or same_row else "all"
+    operands = []
+    for source, buffer in zip(step.sources, step.reads, strict=True):
+        recast = _map(graph, source) != _map(graph, buffer)  # a view with other rows than those in memory
+        operands.append(CheckedOperand(buffer, "all" if recast else need))
+    if sums:
+        return CheckedStep(name, tuple(operands), step.writes, sums=_map(graph, step.sources[0]).height)
+    if window is None:
+        whole = bool(operands) and not same_row
+        in_place = step.op.kind in _ELEMENTWISE
+        return CheckedStep(name, tuple(operands), step.writes, in_place=in_place, whole=whole)
+    pixelwise = step.op.kind == "CONV_2D" and _is_one_by_one(graph, step)
+    return CheckedStep(name, tuple(operands), step.writes, *window, in_place=pixelwise)
 
 
 def _rows_of_the_same_index(graph: Graph, step: Step) -> bool:

@@ -24,23 +24,18 @@ def reads(net: CheckedNet, step: CheckedStep, row: int) -> list[tuple[int, int]]
     return found
 
 
-def whole(step: CheckedStep) -> bool:
-    """All rows come in one event."""
-    return all(o.need == "all" for o in step.operands)
-
-
 def events(net: CheckedNet, step: CheckedStep) -> int:
     """How many events of one row."""
     if step.sums:
-        return net.maps[step.operands[0].tensor].height
-    return 1 if whole(step) else net.maps[step.writes].height
+        return step.sums
+    return 1 if step.whole else net.maps[step.writes].height
 
 
 def writes(net: CheckedNet, step: CheckedStep, row: int) -> list[tuple[int, int]]:
     """(tensor, row) of everything that event `row` writes, if events are of one row."""
     if step.sums:
         return [(step.writes, 0)] if row == events(net, step) - 1 else []
-    return [(step.writes, r) for r in (range(net.maps[step.writes].height) if whole(step) else [row])]
+    return [(step.writes, r) for r in (range(net.maps[step.writes].height) if step.whole else [row])]
 
 
 class Maker:
@@ -78,7 +73,7 @@ class Maker:
     def gate(self) -> None:
         """A vector made of the whole map, and the map times the vector."""
         shape = self.maps[self.last]
-        vector = self.add("mean", [CheckedOperand(self.last, "row")], CheckedMap(1, 4), sums=True)
+        vector = self.add("mean", [CheckedOperand(self.last, "row")], CheckedMap(1, 4), sums=shape.height)
         both = [CheckedOperand(self.last, "row"), CheckedOperand(vector, "row")]
         self.last = self.add("gate", both, shape, in_place=True)
 
@@ -92,7 +87,7 @@ class Maker:
     def transpose(self) -> None:
         shape = self.maps[self.last]
         turned = CheckedMap(shape.row_bytes // 4, shape.height * 4)
-        self.last = self.add("transpose", [CheckedOperand(self.last, "all")], turned)
+        self.last = self.add("transpose", [CheckedOperand(self.last, "all")], turned, whole=True)
 
     def net(self) -> CheckedNet:
         return CheckedNet(tuple(self.steps), self.maps, (INPUT,), (self.last,))

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from row_nets import events, reads, whole, writes
+from row_nets import events, reads, writes
 
 from dftiny.schedule_check import CheckedBuffer, CheckedEvent, CheckedSchedule, CheckedSpot, CheckedStep
 from dftiny.schedule_steps import CheckedNet
@@ -27,9 +27,7 @@ def naive(net: CheckedNet, *, rings: bool) -> CheckedSchedule:
         aux = CheckedSpot("ram", where, 16) if i % 3 == 0 else None
         where += 16 if aux else 0
         lies_over = step.in_place and _may_lie_over(net, step)
-        steps.append(
-            replace(step, scratch=scratch, aux=aux, rows=0 if whole(step) else 1, in_place=lies_over)
-        )
+        steps.append(replace(step, scratch=scratch, aux=aux, rows=0 if step.whole else 1, in_place=lies_over))
     buffers: dict[int, CheckedBuffer] = {}
     over = {s.writes: s.operands[0].tensor for s in steps if s.in_place}
     for t, shape in net.maps.items():
@@ -41,7 +39,7 @@ def naive(net: CheckedNet, *, rings: bool) -> CheckedSchedule:
         where += slots * shape.row_bytes
         where += -where % 8
     found = tuple(
-        CheckedEvent(i, j, net.maps[net.steps[i].writes].height if whole(net.steps[i]) else 1)
+        CheckedEvent(i, j, net.maps[net.steps[i].writes].height if net.steps[i].whole else 1)
         for i, j in order
     )
     return CheckedSchedule(

@@ -18,7 +18,7 @@ MODELS = Path(__file__).resolve().parents[3] / "models"
 
 
 class Exhaustive:
-    """Every order of all events, the least memory over all of them: a shortest path over sets of events that are done
+    """Every order of all events that the outputs need, the least memory over all of them: a shortest path over sets of events that are done
     (bits of an int), where the length of a path is its largest step."""
 
     def __init__(self, net: CheckedNet) -> None:
@@ -34,12 +34,25 @@ class Exhaustive:
                 self.readers[row] = self.readers.get(row, 0) | 1 << bit
             for row in [(step.writes, 0)] if step.sums else writes(net, step, j):
                 self.born[row] = self.born.get(row, 0) | 1 << bit
+        self.wanted = 0
+        for output in net.outputs:
+            for r in range(net.maps[output].height):
+                self.want(self.born[output, r])
+
+    def want(self, bits: int) -> None:
+        """These events, and all whose rows they read."""
+        for bit in range(len(self.events)):
+            if bits & ~self.wanted & 1 << bit:
+                self.wanted |= 1 << bit
+                step = self.net.steps[self.events[bit][0]]
+                for row in reads(self.net, step, self.events[bit][1]):
+                    self.want(self.born[row])
 
     def exists(self, row: tuple[int, int], done: int) -> bool:
         return self.born[row] & done == self.born[row]
 
     def is_alive(self, row: tuple[int, int], done: int) -> bool:
-        wanted = row[0] in self.net.outputs or self.readers.get(row, 0) & ~done
+        wanted = row[0] in self.net.outputs or self.readers.get(row, 0) & self.wanted & ~done
         return bool(wanted) and self.exists(row, done)
 
     def bytes_of(self, rows: Iterable[tuple[int, int]]) -> int:
@@ -57,18 +70,17 @@ class Exhaustive:
         return max(0, new - max([self.bytes_of([r]) for r in free], default=0))
 
     def least(self) -> int:
-        end = (1 << len(self.events)) - 1
         queue, seen = [(0, 0)], set()
         while queue:
             peak, done = heapq.heappop(queue)
-            if done == end:
+            if done == self.wanted:
                 return peak
             if done in seen:
                 continue
             seen.add(done)
             alive = self.bytes_of(r for r in self.born if self.is_alive(r, done))
             for bit in range(len(self.events)):
-                if not done >> bit & 1 and (more := self.added(bit, done)) is not None:
+                if self.wanted & ~done & 1 << bit and (more := self.added(bit, done)) is not None:
                     heapq.heappush(queue, (max(peak, alive + more), done | 1 << bit))
         raise AssertionError("no schedule at all")
 
