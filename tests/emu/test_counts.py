@@ -15,10 +15,12 @@ import pytest
 from random_graphs import phinet_like, random_graph
 
 from dftiny import spec
-from dftiny.counting import cycles, image, profile
+from dftiny.bundle import MODEL, Bundle
+from dftiny.counting import cycles, image, profile, view
 from dftiny.counting.cores import CORES, Core, core
 from dftiny.counting.engine import Engine, OpFacts, generate
 from dftiny.counting.listing import Instruction, classify, disassemble, read_listing
+from dftiny.counting.measure import measure
 from dftiny.counting.run import REST, Trace, run
 from dftiny.errors import CheckFailed
 from dftiny.graph import Graph
@@ -226,6 +228,20 @@ def test_blocks_as_llvm_mca_takes_them() -> None:
         "cbz r2, #32",
     ]
     assert cycles.assembly(instructions("it\teq")) == ""
+    many = instructions(
+        "push\t{r4, r5, lr}", "ldmia.w\tr0!, {r1, r2}", "stmia.w\tr3, {r1, r2, r4, r5}", "pop\t{r4, pc}"
+    )
+    assert cycles.assembly(many).split("\n") == [
+        *("strd r4, r5, [sp]", "str lr, [sp]"),
+        "ldrd r1, r2, [r0]",
+        *("strd r1, r2, [r3]", "strd r4, r5, [r3]"),
+        *("ldr r4, [sp]", "bx lr"),
+    ]
+    calls = instructions(
+        "bl\t200 <f>", "blx\tr3", "bx\tlr", "ble.n\t200 <f>", "bls.w\t200 <f>", "b.n\t200 <f>"
+    )
+    jumps = ["b #256", "bx r3", "bx lr", "ble #256", "bls #256", "b #256"]
+    assert cycles.assembly(calls).split("\n") == jumps
 
 
 @pytest.mark.skipif(cycles.find_mca() is None, reason="llvm-mca of LLVM 22 is not installed")
@@ -250,15 +266,8 @@ def tool(*arguments: str | Path, path: str | None = None) -> subprocess.Complete
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def small(where: Path) -> Path:
-    from conftest import small_model
-
-    (where / "small.tflite").write_bytes(small_model())
-    return where / "small.tflite"
-
-
-def test_the_tool_says_what_it_counted(tmp_path: Path) -> None:
-    model = small(tmp_path)
+def test_the_tool_says_what_it_counted(bundle: Bundle) -> None:
+    model = bundle.folder / MODEL
     done = tool(model, "--json", "--inputs", "2")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -278,13 +287,16 @@ def test_the_tool_says_what_it_counted(tmp_path: Path) -> None:
     ):
         assert found[name] > 0, name
     assert found["weight_bytes"] == 8 * 27 + 8
-    text = tool(model, "--worst").stdout
+    hottest = found["hot"][0]
+    assert hottest["times"] * len(hottest["code"]) > 0.1 * found["instructions"]
+    text = tool(model, "--worst", "--hot", "1").stdout
+    assert hottest["code"][0] in text
     assert f"{found['instructions']:,} an inference" in text
     assert "CONV_2D" in text
 
 
-def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
-    model = small(tmp_path)
+def test_wrong_use_is_one_sentence(bundle: Bundle, tmp_path: Path) -> None:
+    model = bundle.folder / MODEL
     (tmp_path / "wrong.tflite").write_bytes(b"no model at all, and not short either")
     for arguments in ([tmp_path / "absent.tflite"], [tmp_path / "wrong.tflite"], [model, "--inputs", "0"]):
         done = tool(*arguments)
@@ -292,3 +304,13 @@ def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
     without = tool(model, path=str(tmp_path))
     assert without.returncode == 2
     assert "arm-none-eabi-gcc was not found; install it" in without.stderr
+
+
+def test_without_llvm_mca_no_cycles_are_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycles, "find_mca", lambda: None)
+    found = measure((bundle.folder / MODEL).read_bytes(), "small", core("m7"), load_target("stm32h743"), 1)
+    assert found.cycles_modelled is None and all(o.cycles_modelled is None for o in found.ops)
+    text = view.text(found)
+    assert "llvm-mca of LLVM 22 was not found" in text
+    assert f"{found.instructions:,} an inference" in text
+    assert "per MAC" in view.line(found) and view.hot_text(found, 1).count("instructions,") == 1

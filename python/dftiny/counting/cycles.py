@@ -26,6 +26,7 @@ MCA_S = 120.0
 _CONDITIONS = "eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
 _IT = re.compile(r"it([te]*)$")
 _CONDITIONAL = re.compile(rf"^([a-z0-9]+?)({_CONDITIONS})((?:\.\w+)*)$")
+_LIST = re.compile(r"(?:(\w+)!?, )?\{([^}]*)\}$")
 _REGION = re.compile(r"Code Region - b(\d+)\n.*?Total Cycles:\s+(\d+)", re.DOTALL)
 
 
@@ -63,6 +64,8 @@ def _line(one: Instruction, conditional: bool) -> str:
         name = found[1] + found[3]
     if one.kind == "branch":
         return _branch(name, operands)
+    if name.startswith(("ldm", "stm", "pop", "push")):
+        return _pairs(name, operands)
     if name == "bkpt":
         return "nop"
     if "[pc" in operands:  # a literal: the assembler wants its distance within bounds
@@ -71,11 +74,28 @@ def _line(one: Instruction, conditional: bool) -> str:
 
 
 def _branch(name: str, operands: str) -> str:
+    """A call as a jump: the model lets every BL and BLX wait a hundred cycles for whatever is called."""
     if name in ("cbz", "cbnz"):
         return f"{name} {operands.partition(',')[0]}, #32"
-    if name in ("tbb", "tbh") or (name in ("bx", "blx") and not operands[:1].isdigit()):
+    if name in ("tbb", "tbh"):
         return f"{name} {operands}"
-    return "bl #256" if name.startswith("bl") and not re.match(r"bl[est]", name) else f"{name} #256"
+    if name in ("bx", "blx") and not operands[:1].isdigit():
+        return f"bx {operands}"
+    return "b #256" if name.startswith("bl") and not re.match(r"bl[est]", name) else f"{name} #256"
+
+
+def _pairs(name: str, operands: str) -> str:
+    """Loads and stores of many registers as LDRD and STRD, two words a cycle; the model takes one cycle for LDM, PUSH
+    and POP of any length."""
+    found = _LIST.match(operands)
+    if found is None:
+        return f"{name} {operands}"
+    base, stem = found[1] or "sp", "ldr" if name.startswith(("ldm", "pop")) else "str"
+    registers = [r.strip() for r in found[2].split(",")]
+    words = [r for r in registers if r != "pc"]
+    lines = [f"{stem}d {a}, {b}, [{base}]" for a, b in zip(words[::2], words[1::2], strict=False)]
+    lines += [f"{stem} {words[-1]}, [{base}]"] if len(words) % 2 else []
+    return "\n".join([*lines, "bx lr"] if "pc" in registers else lines)
 
 
 class Estimator:

@@ -22,6 +22,7 @@ from dftiny.graph import Graph, total_macs
 from dftiny.plan import DEFAULT_WISHES, Wishes
 from dftiny.target import Target
 
+HOTTEST = 20  # pieces of code that are kept with the counts
 _PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -57,6 +58,7 @@ class Counts:
     spills: int
     cycles_modelled: int | None
     cycles_guessed_blocks: int
+    hot: tuple[profile.Hot, ...]
     code_bytes: int
     const_bytes: int
     weight_bytes: int
@@ -94,7 +96,7 @@ def measure(
     kept: Path | None = None,
 ) -> Counts:
     """Count `n` inferences of the .tflite file `model` on `core`, planned for `target`. `kept`: see image.build."""
-    found = graph.load(model)
+    found = graph.load(model, name=name)
     engine = generate(found, target, wishes)
     inputs = inputs_for(found, n)
     with tempfile.TemporaryDirectory(prefix="dftiny-counts-") as temporary:
@@ -104,7 +106,7 @@ def measure(
         listing = disassemble(image.elf)
     straights = profile.straights(listing, trace.blocks)
     shares = profile.shares(straights)
-    modelled, guessed = _cycles(straights, core)
+    modelled = _cycles(straights, core)
     oracle, expected = _expected(model, found, inputs)
     weights = weight_bytes(found)
     return Counts(
@@ -120,8 +122,9 @@ def measure(
         classes=shares.classes,
         functions=shares.functions,
         spills=shares.spills,
-        cycles_modelled=None if modelled is None else round(sum(modelled.values())),
-        cycles_guessed_blocks=guessed,
+        cycles_modelled=None if modelled is None else round(sum(modelled.by_op.values())),
+        cycles_guessed_blocks=0 if modelled is None else modelled.guessed,
+        hot=profile.hottest(straights, modelled, HOTTEST),
         code_bytes=image.code_bytes,
         const_bytes=image.rodata_bytes - weights,
         weight_bytes=weights,
@@ -135,19 +138,16 @@ def measure(
     )
 
 
-def _op(facts: OpFacts, trace: Trace, modelled: Mapping[int, float] | None) -> OpCounts:
-    cycles_modelled = None if modelled is None else round(modelled.get(facts.index, 0.0))
+def _op(facts: OpFacts, trace: Trace, modelled: profile.Modelled | None) -> OpCounts:
+    cycles_modelled = None if modelled is None else round(modelled.by_op.get(facts.index, 0.0))
     instructions = trace.ops.get(facts.index, 0)
     return OpCounts(facts.index, facts.name, facts.kind, facts.macs, instructions, cycles_modelled)
 
 
-def _cycles(found: list[profile.Straight], core: Core) -> tuple[dict[int, float] | None, int]:
-    """Modelled cycles by operator, and how many blocks llvm-mca would not take; None without llvm-mca."""
+def _cycles(found: list[profile.Straight], core: Core) -> profile.Modelled | None:
+    """None without llvm-mca."""
     tool = cycles.find_mca()
-    if tool is None:
-        return None, 0
-    estimator = cycles.Estimator(tool, core, cycles.cache_path())
-    return profile.cycles(found, estimator), estimator.failed
+    return None if tool is None else profile.cycles(found, cycles.Estimator(tool, core, cycles.cache_path()))
 
 
 def _expected(model: bytes, found: Graph, inputs: np.ndarray) -> tuple[str, np.ndarray]:

@@ -34,6 +34,26 @@ class Shares:
     spills: int
 
 
+@dataclass(frozen=True)
+class Modelled:
+    """Cycles by operator, and of one execution of each piece of straight code; `guessed` pieces llvm-mca refused."""
+
+    by_op: Mapping[int, float]
+    each: tuple[float, ...]
+    guessed: int
+
+
+@dataclass(frozen=True)
+class Hot:
+    """A piece of straight code, executed `times`; `cycles_modelled` is of one execution."""
+
+    function: str
+    address: int
+    times: int
+    cycles_modelled: float | None
+    code: tuple[str, ...]
+
+
 def straights(listing: Listing, blocks: Sequence[Block]) -> list[Straight]:
     """Translation blocks as straight code. The emulator also ends a block at the end of a page of its own: such a
     block and the next, executed as often, are one."""
@@ -72,12 +92,24 @@ def shares(found: Sequence[Straight]) -> Shares:
     return Shares(dict(classes), dict(functions.most_common()), spills)
 
 
-def cycles(found: Sequence[Straight], estimator: Estimator) -> dict[int, float]:
-    """Modelled cycles by operator."""
+def cycles(found: Sequence[Straight], estimator: Estimator) -> Modelled:
+    """Modelled cycles of every piece of `found`, and by operator."""
     texts = [assembly(one.code) for one in found]
     each = estimator.cycles(texts)
-    out: dict[int, float] = {}
+    by_op: dict[int, float] = {}
     for one, text in zip(found, texts, strict=True):
         for op, times in one.counts.items():
-            out[op] = out.get(op, 0.0) + times * each[text]
-    return out
+            by_op[op] = by_op.get(op, 0.0) + times * each[text]
+    return Modelled(by_op, tuple(each[t] for t in texts), estimator.failed)
+
+
+def hottest(found: Sequence[Straight], modelled: Modelled | None, n: int) -> tuple[Hot, ...]:
+    """The `n` pieces of code in which most instructions are executed."""
+    order = sorted(range(len(found)), key=lambda i: (-found[i].times * len(found[i].code), i))
+    out = []
+    for i in order[:n]:
+        code = found[i].code
+        lines = tuple(f"{c.mnemonic} {c.operands}".rstrip() for c in code)
+        each = None if modelled is None else round(modelled.each[i], 2)
+        out.append(Hot(code[0].function, code[0].address, found[i].times, each, lines))
+    return tuple(out)

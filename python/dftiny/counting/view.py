@@ -31,6 +31,19 @@ def text(c: Counts, *, worst_first: bool = False, top: int | None = None, width:
     return made.getvalue().rstrip()
 
 
+def hot_text(c: Counts, n: int) -> str:
+    """The code in which most instructions are executed, as objdump shows it."""
+    out = []
+    for h in c.hot[:n]:
+        share = 100 * h.times * len(h.code) / c.instructions
+        each = "" if h.cycles_modelled is None else f", {h.cycles_modelled:.1f} cycles modelled"
+        out.append(
+            f"{share:.1f} %: {h.times:,} × {len(h.code)} instructions{each}, {h.function} at {h.address:#x}"
+        )
+        out += [f"    {instruction}" for instruction in h.code]
+    return "\n".join(out)
+
+
 def line(c: Counts) -> str:
     """One model in one line."""
     return (
