@@ -288,11 +288,14 @@ def test_a_full_disk_or_ctrl_c_leaves_nothing_half(
 
 
 @pytest.mark.emu
-def test_an_input_by_rows_is_asked_for(tmp_path: Path) -> None:
+def test_an_input_by_rows_is_asked_for_in_order(tmp_path: Path) -> None:
     bundles.export(
         MODEL, out=tmp_path / "b", library=tmp_path / "lib", wishes=Wishes(input_by_rows=True), quiet=True
     )
     assert "dft_model_reader reader" in (tmp_path / "lib" / "include" / "dft_model.h").read_text()
+    check = "if (row != next++ || bytes != DFT_MODEL_INPUT_ROW_BYTES) {\n        __builtin_trap();\n    }"
+    main = tmp_path / "lib" / "example" / "main.c"
+    change(main, "(void)context;", f"(void)context;\n    static uint32_t next;\n    {check}")
     host_build(tmp_path / "lib" / "example", tmp_path / "host")
     assert subprocess.run([tmp_path / "host" / "example"], check=False).returncode == 0
     arm_build(tmp_path / "lib" / "example", tmp_path / "arm")
