@@ -9,4 +9,36 @@
 /* out[i] = table[in[i] + 128]; `table` int8[256] in the order −128…127. */
 void dft_table_run(const int8_t *table, const int8_t *in, int8_t *out, uint32_t n);
 
+/* A sum as a plane: v = saturate((slope_a · a >> 8) + (slope_b · b >> 8) + offset >> DFT_PLANE_BITS), proved equal to
+ * TFLM's three roundings for all 65,536 pairs when code was generated. Nothing passes 32 bits. */
+#define DFT_PLANE_BITS 20
+typedef struct dft_plane {
+    int32_t slope_a, slope_b, offset;
+} dft_plane;
+
+void dft_plane_run(const dft_plane *p, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
+
+/* Products, requantised as TFLM does: (a − zp_a)(b − zp_b), times 2^left1 · mult / 2^32, halves up, shifted right by
+ * `right` ≥ 1 with halves away from zero. `round` as in dft_channel; left1 ≤ 7. */
+typedef struct dft_product {
+    int32_t mult, round;
+    int16_t zp_a, zp_b;
+    uint8_t left1, right;
+} dft_product;
+
+void dft_product_run(const dft_product *p, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
+
+/* The same with second factors prepared: factors[i] = (b − zp_b) << left1, aligned to 8. */
+void dft_gate_run(const dft_product *p, const int8_t *a, const int16_t *factors, int8_t *out, uint32_t n);
+
+void dft_maximum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
+void dft_minimum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
+
+/* sums[c] += the values of channel c of `width` ≤ 256 pixels. */
+void dft_column_run(const int8_t *in, int32_t *sums, uint32_t width, uint32_t channels);
+
+/* Pixel by pixel: out[k] = in[indices[k]] for `count` channels out of `channels`. */
+void dft_gather_run(const uint16_t *indices, const int8_t *in, int8_t *out, uint32_t width, uint32_t channels,
+                    uint32_t count);
+
 #endif

@@ -56,6 +56,8 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_input_rows": 4,
     "dft_table_rows_params": 8,
     "dft_depthwise_rows_params": 92,
+    "dft_sum_rows_params": 36,
+    "dft_exact_sum_rows_params": 48,
     "dft_lane": 56,
     "dft_segment": 12,
     "dft_conv_rows_params": 84,

@@ -9,12 +9,15 @@ from dftiny.kernels.conv_rows import conv_rows
 from dftiny.kernels.depthwise_rows import depthwise_rows
 from dftiny.kernels.rows import Choice, RowCall, RowMaker
 from dftiny.kernels.shift_max_rows import shift_max_rows
+from dftiny.kernels.sum_rows import sum_rows
 from dftiny.kernels.table_rows import table_rows
 from dftiny.steps import Step
 
 MAKERS: Mapping[str, RowMaker] = {
     "CONV_2D": conv_rows,
     "DEPTHWISE_CONV_2D": depthwise_rows,
+    "ADD": sum_rows,
+    "SUB": sum_rows,
     "RELU": table_rows,
     "RELU6": table_rows,
     "HARD_SWISH": table_rows,

@@ -30,3 +30,14 @@ def random_map(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
     x[rng.random(shape) < 0.1] = -128
     x[rng.random(shape) < 0.1] = 127
     return x.astype(np.int8)
+
+
+def binary(kind: str, a: Tensor, b: Tensor, y: Tensor, options: Options | None) -> Graph:
+    """y = kind(a, b); operands without data are values that a test gives."""
+    return Graph(kind, (a, b, y), (Op(0, kind, (0, 1), (2,), options),), (0,), (2,))
+
+
+def random_values(rng: np.random.Generator, graph: Graph) -> dict[int, np.ndarray]:
+    """Values of all tensors that the operator reads and that are no constants."""
+    op = graph.ops[0]
+    return {t: random_map(rng, graph.tensors[t].shape) for t in op.inputs if graph.tensors[t].data is None}

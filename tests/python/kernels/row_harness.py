@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +23,13 @@ from host_model import FIRMWARE, FLAGS, REPO, run_tool
 from dftiny import int8
 from dftiny.codegen.c_text import int_array
 from dftiny.codegen.c_text import struct as c_struct
-from dftiny.graph import Graph
+from dftiny.graph import Graph, Op
 from dftiny.kernels.calls import STRUCT_BYTES
 from dftiny.kernels.rows import RowCall
 from dftiny.plan.lanes import Lane, LaneMaker
-from dftiny.steps import Steps, steps
+from dftiny.steps import NO_PAD, Step, Steps
 
+Values = Mapping[int, np.ndarray]  # int8 of the tensor's shape, by tensor
 KERNELS = FIRMWARE / "kernels"
 INCLUDE = f"-I{KERNELS}"
 WARNINGS = ["-Wshadow", "-Wstrict-prototypes", "-Wmissing-prototypes"]
@@ -86,21 +87,25 @@ class Case:
         return Event(row, rows, tuple(y if 0 <= y < height else -1 for y in ys), others, outs)
 
 
-def case_of(graph: Graph, x: np.ndarray, kind: str = "", lane_maker: LaneMaker | None = None) -> Case:
-    """The step of operator `kind` (default: the only step) of a graph for an input int8[1, H, W, C]."""
-    prepared: Steps = steps(graph)
-    maker = lane_maker or LaneMaker(prepared)
-    (index,) = (i for i, s in enumerate(prepared.steps) if kind in ("", s.op.kind))
-    lane = maker.lane(index)
-    values = int8.run_all(graph, x)
-    operands = zip(lane.step.sources, lane.operands, strict=True)
-    return Case(lane, tuple(values[t][0].reshape(o.shape.rows, o.shape.row_bytes) for t, o in operands))
+def step_of(graph: Graph, op: Op, table: np.ndarray | None = None) -> Step:
+    """An operator as a step of its own, `table` fused behind it."""
+    sources = tuple(t for t in op.inputs if t >= 0 and graph.tensors[t].data is None)
+    return Step(op, sources, sources, op.outputs[0], NO_PAD, table)
 
 
-def expected(graph: Graph, case: Case, x: np.ndarray) -> np.ndarray:
+def case_of(graph: Graph, step: Step, values: Values) -> Case:
+    """A step with the values of the tensors it reads."""
+    views = {t.index: t.index for t in graph.tensors if t.data is None}
+    lane = LaneMaker(Steps(graph, (step,), views)).lane(0)
+    operands = zip(step.sources, lane.operands, strict=True)
+    return Case(lane, tuple(values[t].reshape(o.shape.rows, o.shape.row_bytes) for t, o in operands))
+
+
+def expected(graph: Graph, case: Case, values: Values) -> np.ndarray:
     """What the oracle says, the fused table included: int8[rows, bytes]."""
     step, shape = case.lane.step, case.lane.shape
-    y = int8.run_all(graph, x)[step.op.outputs[0]][0].reshape(shape.rows, shape.row_bytes)
+    y = int8._run_op(graph, step.op, {t: v[None] for t, v in values.items()})
+    y = y.reshape(shape.rows, shape.row_bytes)
     return y if step.table is None else step.table[y.astype(np.int16) + 128]
 
 
@@ -121,6 +126,21 @@ def parameters(call: RowCall) -> str:
         "const void *const row_params = &params;\n",
     ]
     return "\n".join(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """The row kernel that ran, its instructions on a Cortex-M7, elements of the first operand, and the output."""
+
+    function: str
+    instructions: int
+    elements: int
+    output: np.ndarray
+
+    @property
+    def per_element(self) -> float:
+        """Instructions an element of the first operand."""
+        return self.instructions / self.elements
 
 
 class Harness:
@@ -181,10 +201,10 @@ class Harness:
         run_tool(["arm-none-eabi-gcc", *ARM_FLAGS, INCLUDE, str(source), *self._arm, *link, *end])
         return _Machine(elf, case, lower).run()
 
-    def check(self, graph: Graph, x: np.ndarray, kind: str = "") -> float:
-        """Both twins == the oracle; instructions an output element on the Cortex-M7."""
-        case = case_of(graph, x, kind)
-        want = expected(graph, case, x)
+    def check(self, graph: Graph, values: Values, table: np.ndarray | None = None) -> Checked:
+        """The one operator of a graph: both twins == the oracle."""
+        case = case_of(graph, step_of(graph, graph.ops[0], table), values)
+        want = expected(graph, case, values)
         places = (APART, 0, 3) if case.call.in_place else (APART,)
         for lower, got in zip(places, self.host(case, places), strict=True):
             np.testing.assert_array_equal(got, want, err_msg=f"host, {lower} bytes lower")
@@ -193,7 +213,7 @@ class Harness:
             got, n = self.arm(case, lower)
             np.testing.assert_array_equal(got, want, err_msg=f"Cortex-M7, {lower} bytes lower")
             counts.append(n)
-        return counts[0] / max(want.size, 1)
+        return Checked(case.call.function, counts[0], case.operands[0].size, want)
 
 
 def _compiled(compiler: str, flags: list[str], source: Path, target: Path) -> str:
