@@ -18,18 +18,19 @@ typedef struct dft_plane {
 
 void dft_plane_run(const dft_plane *p, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 
-/* Products, requantised as TFLM does: (a − zp_a)(b − zp_b), times 2^left1 · mult / 2^32, halves up, shifted right by
- * `right` ≥ 1 with halves away from zero. `round` as in dft_channel; left1 ≤ 7. */
+/* Products, requantised as TFLM does: (a − zp_a)(b − zp_b) · mult / 2^31, halves up, then / 2^right, halves away from
+ * zero; 1 ≤ right ≤ 22. `round` as in dft_channel. */
 typedef struct dft_product {
     int32_t mult, round;
     int16_t zp_a, zp_b;
-    uint8_t left1, right;
+    uint32_t right;
 } dft_product;
 
 void dft_product_run(const dft_product *p, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 
-/* The same with second factors prepared: factors[i] = (b − zp_b) << left1, aligned to 8. */
-void dft_gate_run(const dft_product *p, const int8_t *a, const int16_t *factors, int8_t *out, uint32_t n);
+/* The same with second factors prepared: factors[i % period] = 2 (b − zp_b), aligned to 8; period a multiple of 8. */
+void dft_gate_run(const dft_product *p, const int8_t *a, const int16_t *factors, int8_t *out, uint32_t n,
+                  uint32_t period);
 
 void dft_maximum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 void dft_minimum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);

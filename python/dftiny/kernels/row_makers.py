@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dftiny.graph import Graph
 from dftiny.kernels.conv_rows import conv_rows
 from dftiny.kernels.depthwise_rows import depthwise_rows
+from dftiny.kernels.extremum_rows import extremum_rows
+from dftiny.kernels.mean_rows import mean_rows
+from dftiny.kernels.product_rows import product_rows
 from dftiny.kernels.rows import Choice, RowCall, RowMaker
 from dftiny.kernels.shift_max_rows import shift_max_rows
 from dftiny.kernels.sum_rows import sum_rows
@@ -18,6 +21,10 @@ MAKERS: Mapping[str, RowMaker] = {
     "DEPTHWISE_CONV_2D": depthwise_rows,
     "ADD": sum_rows,
     "SUB": sum_rows,
+    "MUL": product_rows,
+    "MAXIMUM": extremum_rows,
+    "MINIMUM": extremum_rows,
+    "MEAN": mean_rows,
     "RELU": table_rows,
     "RELU6": table_rows,
     "HARD_SWISH": table_rows,

@@ -1,0 +1,20 @@
+/* Rows of a MEAN over height and width: an event takes up one row, the last one writes the result. Filled by
+ * python/dftiny/kernels/mean_rows.py. */
+#ifndef DFT_MEAN_ROWS_H
+#define DFT_MEAN_ROWS_H
+
+#include "dft_rows.h"
+
+/* aux: int32[channels], sums so far. */
+typedef struct dft_mean_rows_params {
+    uint16_t height, width, channels;
+    int16_t out_zp;
+    int32_t offset; /* -input zero point * height * width */
+    int32_t mult;
+    uint16_t left1, right;
+    const int8_t *table; /* [256] in the order −128…127 behind the mean, or null */
+} dft_mean_rows_params;
+
+dft_row_kernel dft_mean_rows;
+
+#endif
