@@ -5,7 +5,7 @@
 
 #include "dft_pair.h"
 
-/* aux: int16[period], the factors of as many pixels as make a multiple of 8 channels; made with row 0. */
+/* scratch: int16[period], the factors of as many pixels as make a multiple of 8 channels. */
 typedef struct dft_gate_rows_params {
     dft_pair pair;
     dft_product product;

@@ -28,7 +28,10 @@ typedef struct dft_product {
 
 void dft_product_run(const dft_product *p, const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 
-/* The same with second factors prepared: factors[i % period] = 2 (b − zp_b), aligned to 8; period a multiple of 8. */
+/* factors[i] = 2 (b[i] − zp): second factors prepared. */
+void dft_factor_run(const int8_t *b, int32_t zp, int16_t *factors, uint32_t n);
+
+/* As dft_product_run with factors[i % period] as second factors, aligned to 8; `period` a multiple of 8. */
 void dft_gate_run(const dft_product *p, const int8_t *a, const int16_t *factors, int8_t *out, uint32_t n,
                   uint32_t period);
 

@@ -5,12 +5,13 @@
 
 /* void dft_gate_run(const dft_product *p, const int8_t *a, const int16_t *factors, int8_t *out, uint32_t n,
  *                   uint32_t period)
- * r0 bytes left of this period, r1 a, r2 factors, r3 out, r4 mult, r5 round, r6 minus the zero point in both lanes,
+ * r0 bytes left of this pass, r1 a, r2 factors, r3 out, r4 mult, r5 round, r6 minus the zero point in both lanes,
  * r7 right, r8 and r9 factors (0, 1) and (2, 3), r10 even bytes, r11 odd ones, r12 and lr values.
- * On the stack: the start of the factors, bytes left behind this period. */
+ * On the stack: the factors and their number, passes over them that are left, bytes behind the last whole one. */
     .equ FACTORS, 0
-    .equ LEFT, 4
-    .equ PERIOD, 48
+    .equ PASSES, 8
+    .equ REST, 12
+    .equ FRAME, 20
 
     /* q = the output of the doubled product p. TFLM's second rounding takes one away where the product is negative.
      * `right` is a number, or `any` for r7. */
@@ -44,40 +45,81 @@
     str     lr, [r3], #4
     .endm
 
-    /* Eight at a time; then what the caller of this loop has left. */
+    /* All passes over the factors, eight elements at a time. */
     .macro BODY right
 body_\right:
     FOUR    \right
     FOUR    \right
     subs    r0, r0, #8
-    bhs     body_\right
-    b       ending
+    bne     body_\right
+    ldr     r12, [sp, #PASSES]
+    ldrd    r2, r0, [sp, #FACTORS]
+    subs    r12, r12, #1
+    str     r12, [sp, #PASSES]
+    bne     body_\right
+    b       rest
     .endm
+
+/* void dft_factor_run(const int8_t *b, int32_t zp, int16_t *factors, uint32_t n)
+ * r0 b, r1 minus zp in both lanes, r2 factors, r3 how many left, r4 even bytes, r5 odd ones, r12 a pair. */
+    .section .text.dft_factor_run, "ax", %progbits
+    .global dft_factor_run
+    .type   dft_factor_run, %function
+    .thumb_func
+dft_factor_run:
+    push    {r4, r5}
+    rsb     r1, r1, #0
+    pkhbt   r1, r1, r1, lsl #16
+    subs    r3, r3, #4
+    blo     2f
+1:
+    ldr     r12, [r0], #4
+    sxtab16 r4, r1, r12
+    sxtab16 r5, r1, r12, ror #8
+    sadd16  r4, r4, r4
+    sadd16  r5, r5, r5
+    pkhbt   r12, r4, r5, lsl #16
+    pkhtb   r5, r5, r4, asr #16
+    str     r12, [r2], #4
+    str     r5, [r2], #4
+    subs    r3, r3, #4
+    bhs     1b
+2:
+    adds    r3, r3, #4
+    beq     4f
+3:
+    ldrsb   r4, [r0], #1
+    sxtah   r4, r4, r1
+    lsl     r4, r4, #1
+    strh    r4, [r2], #2
+    subs    r3, r3, #1
+    bne     3b
+4:
+    pop     {r4, r5}
+    bx      lr
+    .size   dft_factor_run, . - dft_factor_run
 
     .section .text.dft_gate_run, "ax", %progbits
     .global dft_gate_run
     .type   dft_gate_run, %function
     .thumb_func
 dft_gate_run:
-    push    {r2, r3, r4-r11, lr}        @ r3 keeps the place of LEFT
-    ldr     r12, [sp, #44]
-    str     r12, [sp, #LEFT]
+    push    {r4-r11, lr}
+    sub     sp, sp, #FRAME
+    ldrd    r12, r9, [sp, #FRAME + 36]  @ n, period
+    udiv    r8, r12, r9
+    mls     r10, r8, r9, r12
+    strd    r2, r9, [sp, #FACTORS]
+    strd    r8, r10, [sp, #PASSES]
     ldrsh   r6, [r0, #8]
     ldr     r7, [r0, #12]
     ldrd    r4, r5, [r0]
     rsb     r6, r6, #0
     pkhbt   r6, r6, r6, lsl #16
-period:
-    ldr     r12, [sp, #LEFT]
-    ldr     r0, [sp, #PERIOD]
-    ldr     r2, [sp, #FACTORS]
-    cmp     r0, r12
-    it      hi
-    movhi   r0, r12
-    sub     r12, r12, r0
-    str     r12, [sp, #LEFT]
-    subs    r0, r0, #8
-    blo     ending
+    movs    r0, r9
+    cmp     r8, #0
+    beq     rest
+dispatch:
     sub     r12, r7, #6
     cmp     r12, #4
     bhs     body_any
@@ -89,21 +131,28 @@ shifts:
     BODY    8
     BODY    9
     BODY    any
-ending:
-    adds    r0, r0, #8
+    /* Part of a pass: eights first, then one by one. */
+rest:
+    ldr     r12, [sp, #REST]
+    bics    r0, r12, #7
     beq     2f
+    add     r9, r2, r0, lsl #1
+    str     r9, [sp, #FACTORS]
+    and     r12, r12, #7
+    mov     r8, #1
+    strd    r8, r12, [sp, #PASSES]
+    b       dispatch
 1:
     ldrsb   r10, [r1], #1
     ldrsh   r8, [r2], #2
     sxtah   r10, r10, r6
-    smulbb  r12, r10, r8
-    REQUANTISE lr, r12, any
+    smulbb  r11, r10, r8
+    REQUANTISE lr, r11, any
     strb    lr, [r3], #1
-    subs    r0, r0, #1
-    bne     1b
+    sub     r12, r12, #1
 2:
-    ldr     r12, [sp, #LEFT]
     cmp     r12, #0
-    bne     period
-    pop     {r2, r3, r4-r11, pc}
+    bne     1b
+    add     sp, sp, #FRAME
+    pop     {r4-r11, pc}
     .size   dft_gate_run, . - dft_gate_run

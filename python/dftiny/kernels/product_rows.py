@@ -1,4 +1,4 @@
-"""Row kernels of MUL: of two maps, and of a map and a vector over its channels, whose factors are then made once.
+"""Row kernels of MUL: of two maps, and of a map and a vector over its channels, whose factors are made first.
 
 C: firmware/kernels/dft_mul_rows.h, dft_gate_rows.h.
 """
@@ -15,8 +15,7 @@ from dftiny.kernels.row_shape import fused_table, row_shape
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
-_EIGHT = 8  # factors of a multiple of as many channels are kept
-_ENOUGH = 128  # and of more pixels while they are fewer than this: a period costs 20 instructions
+_EIGHT = 8  # the kernel takes as many channels at once
 
 
 def product_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
@@ -33,10 +32,10 @@ def product_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     if not pair.vector:
         return RowCall("dft_mul_rows", "dft_mul_rows_params", fields, pointers, in_place=True)
     shape = row_shape(graph.tensors[step.op.outputs[0]])
-    period = gate_period(shape.width, shape.channels)
+    period = math.lcm(shape.channels, _EIGHT)
     fields = (*fields, ("period", period))
     return RowCall(
-        "dft_gate_rows", "dft_gate_rows_params", fields, pointers, aux_bytes=2 * period, in_place=True
+        "dft_gate_rows", "dft_gate_rows_params", fields, pointers, scratch_bytes=2 * period, in_place=True
     )
 
 
@@ -55,11 +54,3 @@ def _product(graph: Graph, step: Step, pair: Pair) -> Fields | None:
         ("zp_b", zeros[1]),
         ("right", -shift),
     )
-
-
-def gate_period(width: int, channels: int) -> int:
-    """Channels of the pixels whose factors are kept: a multiple of 8."""
-    pixels = _EIGHT // math.gcd(channels, _EIGHT)
-    while pixels * channels < _ENOUGH and pixels < width:
-        pixels *= 2
-    return pixels * channels

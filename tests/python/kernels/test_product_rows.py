@@ -8,7 +8,6 @@ from point_graphs import binary, random_map, random_values, tensor
 from row_harness import Harness, step_of
 
 from dftiny.graph import Graph, MulOptions
-from dftiny.kernels.product_rows import gate_period
 from dftiny.kernels.row_makers import row_call
 from dftiny.kernels.rows import Choice
 
@@ -73,12 +72,6 @@ def test_shifts_to_the_left_are_refused() -> None:
     for right in (0, -3, 23):
         graph = graph_of(SHAPE, right)
         assert row_call(graph, step_of(graph, graph.ops[0]), Choice()) is None
-
-
-def test_a_period_holds_whole_pixels_and_eights() -> None:
-    for channels in range(1, 100):
-        period = gate_period(24, channels)
-        assert period % channels == 0 and period % 8 == 0 and period <= max(256, 8 * channels)
 
 
 def test_few_instructions(harness: Harness) -> None:
