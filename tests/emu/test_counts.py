@@ -19,9 +19,9 @@ from dftiny.bundle import MODEL, Bundle
 from dftiny.counting import cycles, image, profile, view
 from dftiny.counting.cores import CORES, Core, core
 from dftiny.counting.engine import Engine, OpFacts, generate
-from dftiny.counting.listing import Instruction, classify, disassemble, read_listing
+from dftiny.counting.listing import Instruction, Listing, classify, disassemble, read_listing
 from dftiny.counting.measure import measure
-from dftiny.counting.run import REST, Trace, run
+from dftiny.counting.run import REST, Block, Trace, run
 from dftiny.errors import CheckFailed
 from dftiny.graph import Graph
 from dftiny.plan import RegionSpec, plan
@@ -98,7 +98,7 @@ def test_a_program_known_to_the_instruction(tmp_path: Path) -> None:
         "fpu": 0,
     }
     assert sum(shares.classes.values()) == trace.instructions + hooked
-    assert shares.spills == 2 * 3 * LOOPS
+    assert shares.spills == {"piece": 2 * 3 * LOOPS}
     assert shares.functions == {"piece": 3 * (piece + 2), "invoke": 11}
 
 
@@ -215,6 +215,22 @@ def test_both_cores_give_the_same_bits(tmp_path: Path) -> None:
 def instructions(*lines: str) -> list[Instruction]:
     text = "\n".join(f"   {2 * i:x}:\t{line}" for i, line in enumerate(lines))
     return list(read_listing(text).instructions)
+
+
+def test_code_that_the_emulator_cut_at_a_page_is_one_piece() -> None:
+    """As often executed, nowhere else entered, and no branch between: only then."""
+    listing = Listing(instructions("nop", "add\tr0, r1", "nop", "b.n\t0 <f>", "nop", "nop"))
+    halves = [Block(0, 2, 5, 0), Block(0, 2, 7, 1), Block(4, 2, 5, 0), Block(4, 2, 7, 1), Block(8, 1, 12, 0)]
+
+    def lengths(blocks: list[Block]) -> list[int]:
+        return [len(s.code) for s in profile.straights(listing, blocks)]
+
+    assert lengths(halves) == [4, 1]
+    assert profile.straights(listing, halves)[0].counts == {0: 5, 1: 7}
+    assert lengths([*halves[:3], Block(4, 2, 8, 1)]) == [2, 2]
+    assert lengths([*halves, Block(4, 1, 3, 0)]) == [2, 1, 2, 1]
+    with pytest.raises(CheckFailed, match="where the image has none"):
+        lengths([Block(100, 1, 1, 0)])
 
 
 def test_blocks_as_llvm_mca_takes_them() -> None:

@@ -56,6 +56,7 @@ class Counts:
     classes: Mapping[str, int]
     functions: Mapping[str, int]
     spills: int
+    spills_of: Mapping[str, int]
     cycles_modelled: int | None
     cycles_guessed_blocks: int
     hot: tuple[profile.Hot, ...]
@@ -121,7 +122,8 @@ def measure(
         ops=tuple(_op(o, trace, modelled) for o in engine.ops),
         classes=shares.classes,
         functions=shares.functions,
-        spills=shares.spills,
+        spills=sum(shares.spills.values()),
+        spills_of=shares.spills,
         cycles_modelled=None if modelled is None else round(sum(modelled.by_op.values())),
         cycles_guessed_blocks=0 if modelled is None else modelled.guessed,
         hot=profile.hottest(straights, modelled, HOTTEST),

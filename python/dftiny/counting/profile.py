@@ -27,11 +27,11 @@ class Straight:
 @dataclass(frozen=True)
 class Shares:
     """Executed instructions by class and by function; `spills`: loads and stores at [sp, …] other than saving
-    registers at a function's edge."""
+    registers at a function's edge, by function."""
 
     classes: Mapping[str, int]
     functions: Mapping[str, int]
-    spills: int
+    spills: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ def shares(found: Sequence[Straight]) -> Shares:
     """What was executed, by class and by function."""
     classes: Counter[str] = Counter(dict.fromkeys(CLASSES, 0))
     functions: Counter[str] = Counter()
-    spills = 0
+    spills: Counter[str] = Counter()
     for one in found:
         times = one.times
         for instruction in one.code:
             classes[instruction.kind] += times
             functions[instruction.function] += times
-            spills += times * instruction.stack
-    return Shares(dict(classes), dict(functions.most_common()), spills)
+            spills[instruction.function] += times * instruction.stack
+    return Shares(dict(classes), dict(functions.most_common()), dict(+spills))
 
 
 def cycles(found: Sequence[Straight], estimator: Estimator) -> Modelled:

@@ -97,9 +97,9 @@ def _table_of_classes(c: Counts) -> Table:
 
 
 def _table_of_functions(c: Counts) -> Table:
-    table = _table("function", "instructions", "%")
+    table = _table("function", "instructions", "%", "at the stack")
     for name, n in list(c.functions.items())[:_TOP_FUNCTIONS]:
-        table.add_row(name, f"{n:,}", f"{100 * n / c.instructions:.1f}")
+        table.add_row(name, f"{n:,}", f"{100 * n / c.instructions:.1f}", f"{c.spills_of.get(name, 0):,}")
     return table
 
 
