@@ -286,7 +286,7 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: i
         span = (start, start + len(segment.events) - 1)
         ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
         blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, span)
-    apart = [cutter.segment(i, i + 1, lean=False).peak for i in range(len(prepared.steps))]
+    apart = [cutter.apart(i) for i in range(len(prepared.steps))]
     return _Timeline(cuts, starts, life, blocks, apart, limit)
 
 

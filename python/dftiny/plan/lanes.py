@@ -23,7 +23,6 @@ from dftiny.plan.input_rows import input_call
 from dftiny.steps import Step, Steps
 
 Need = Literal["window", "row", "all"]
-LEAN = Choice(rows=1, block=16)
 FAST = Choice()
 
 
@@ -82,7 +81,7 @@ class Operand:
 @dataclass(frozen=True, eq=False)
 class Lane:
     """One step with its kernel. `events_h` is how many rows its events count: output rows, or the input rows that
-    a MEAN takes up one by one (`accumulates`)."""
+    a MEAN takes up one by one (`accumulates`). `flat`: the map is taken as one row."""
 
     index: int
     step: Step
@@ -94,6 +93,7 @@ class Lane:
     accumulates: bool
     call: RowCall | None
     whole: tuple[Call, ...]
+    flat: bool = False
 
     @property
     def writes(self) -> int:
@@ -174,6 +174,7 @@ def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
         accumulates=accumulates,
         call=call,
         whole=() if call is not None else tuple(step_calls(graph, step)),
+        flat=flat,
     )
 
 

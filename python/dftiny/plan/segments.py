@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dftiny.graph import macs
-from dftiny.plan.lanes import FAST, LEAN, Lane, LaneMaker, Shape, shape_of
+from dftiny.graph import Graph, macs
+from dftiny.kernels.rows import Choice
+from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, rectangle
 from dftiny.plan.stream import Event, Life, lives, stream
 
@@ -20,8 +21,27 @@ _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
 # What an event costs beside its kernel's work, and one weight widened once a block (kernels/m7), in instructions.
 _EVENT_COST = 120
-_WIDEN_COST = 0.8
+_WIDEN_COST = 1.4
 _ONE_ROW_COST = 0.45  # per MAC of a depthwise convolution that gives one row an event instead of two
+
+
+@dataclass(frozen=True)
+class Variant:
+    """How the lanes of a segment are made. `flat`: a map as one row, for a lane by itself."""
+
+    choice: Choice
+    flat: bool = False
+
+
+ALONE = Variant(Choice(), flat=True)
+# Many pixels widened at once: weights are widened less often. And ever less memory beside the rows.
+_BY_ITSELF = (
+    Variant(Choice(block=256), flat=True),
+    ALONE,
+    Variant(Choice(rows=1)),
+    Variant(Choice(rows=1, block=8)),
+)
+_TOGETHER = (Variant(Choice()), Variant(Choice(rows=1)), Variant(Choice(rows=1, block=8)))
 
 
 @dataclass(frozen=True)
@@ -76,23 +96,25 @@ class Cutter:
         self.crossing = _crossing(maker)
         graph = maker.prepared.graph
         self.shape = {t: shape_of(graph.tensors[t]) for t in set(maker.prepared.views.values())}
-        self._known: dict[tuple[int, int, bool], Segment] = {}
+        self._known: dict[tuple[int, int, Variant], Segment] = {}
 
     def whole_bytes(self, position: int) -> int:
         """All tensors that cross the cut in front of lane `position`."""
         return sum(self.shape[t].nbytes for t in self.crossing[position])
 
-    def segment(self, first: int, end: int, *, lean: bool) -> Segment:
-        """Lanes first…end−1 as one segment, as the kernels like it, or with as little memory as they can."""
-        key = (first, end, lean)
+    def segment(self, first: int, end: int, variant: Variant) -> Segment:
+        """Lanes first…end−1 as one segment."""
+        key = (first, end, variant)
         if key not in self._known:
-            self._known[key] = self._evaluate(first, end, lean)
+            self._known[key] = self._evaluate(first, end, variant)
         return self._known[key]
 
-    def _evaluate(self, first: int, end: int, lean: bool) -> Segment:
-        choice = LEAN if lean else FAST
-        flat = end - first == 1 and not lean
-        lanes = tuple(self.maker.lane(i, choice, flat=flat) for i in range(first, end))
+    def apart(self, index: int) -> int:
+        """Bytes of lane `index` by itself, with whole maps before and behind it."""
+        return self.segment(index, index + 1, ALONE).peak
+
+    def _evaluate(self, first: int, end: int, variant: Variant) -> Segment:
+        lanes = tuple(self.maker.lane(i, variant.choice, flat=variant.flat) for i in range(first, end))
         events = tuple(stream(lanes))
         before, after = self.crossing[first], self.crossing[end]
         rows = {t: s.rows for t, s in self.shape.items()}
@@ -103,28 +125,31 @@ class Cutter:
         spots = packer.best([1 << 40], tries=0)
         assert spots is not None
         peak = packer.sizes(spots, 1)[0] + kept
-        return Segment(first, end, lanes, events, peak, self._cost(lanes, events, lean))
+        return Segment(first, end, lanes, events, peak, self._cost(lanes, events))
 
-    def _cost(self, lanes: Sequence[Lane], events: Sequence[Event], lean: bool) -> float:
+    def _cost(self, lanes: Sequence[Lane], events: Sequence[Event]) -> float:
+        """Instructions beyond what the same lanes take at their best."""
         graph = self.maker.prepared.graph
         cost = float(_EVENT_COST * len(events))
         for lane in lanes:
             op = lane.step.op
-            n = sum(e.lane == lane.index for e in events)
-            if op.kind == "CONV_2D" and lane.call is not None:
-                cost += _WIDEN_COST * graph.tensors[op.inputs[1]].elements * (n * (2 if lean else 1))
-            if op.kind == "DEPTHWISE_CONV_2D" and lane.call is not None and lane.rows == 1 and lean:
+            if lane.call is None:
+                continue
+            if op.kind == "CONV_2D":
+                n = sum(e.lane == lane.index for e in events)
+                cost += _WIDEN_COST * graph.tensors[op.inputs[1]].elements * n * _blocks(graph, lane)
+            if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1 and lane.window.stride == 1:
                 cost += _ONE_ROW_COST * macs(graph, op)
         return cost
 
-    def _options(self, end: int) -> list[tuple[int, bool]]:
-        """Segments that may end before lane `end`: (first lane, lean)."""
-        out = [(end - 1, False), (end - 1, True)]
+    def _options(self, end: int) -> list[tuple[int, Variant]]:
+        """Segments that may end before lane `end`."""
+        out = [(end - 1, v) for v in _BY_ITSELF]
         for first in range(end - 1, max(-1, end - _MAX_LANES - 1), -1):
             if self.maker.lane(first).call is None:
                 break  # whole-tensor calls stand alone
             if first < end - 1:
-                out += [(first, False), (first, True)]
+                out += [(first, v) for v in _TOGETHER]
         return out
 
     def smallest_peak(self) -> int:
@@ -132,10 +157,10 @@ class Cutter:
         best = [0] + [1 << 60] * self.n
         for end in range(1, self.n + 1):
             floor_end = self.whole_bytes(end)
-            for first, lean in self._options(end):
+            for first, variant in self._options(end):
                 if max(best[first], floor_end, self.whole_bytes(first)) >= best[end]:
                     continue
-                best[end] = min(best[end], max(best[first], self.segment(first, end, lean=lean).peak))
+                best[end] = min(best[end], max(best[first], self.segment(first, end, variant).peak))
         return best[self.n]
 
     def cut(self, limit: int) -> list[Segment]:
@@ -145,12 +170,12 @@ class Cutter:
         for end in range(1, self.n + 1):
             if self.whole_bytes(end) > limit:
                 continue
-            for first, lean in self._options(end):
+            for first, variant in self._options(end):
                 if best[first][0] >= best[end][0] or self.whole_bytes(first) > limit:
                     continue
                 if first < end - 1 and self._cuts_are_free(first, end, limit):
                     continue  # apart they are at least as fast
-                found = self.segment(first, end, lean=lean)
+                found = self.segment(first, end, variant)
                 if found.peak <= limit and best[first][0] + found.cost < best[end][0]:
                     best[end] = (best[first][0] + found.cost, found)
         out: list[Segment] = []
@@ -164,10 +189,16 @@ class Cutter:
 
     def _cuts_are_free(self, first: int, end: int, limit: int) -> bool:
         """Every lane by itself, as the kernels like it, stays within `limit` bytes."""
-        return all(
-            self.whole_bytes(i) <= limit and self.segment(i, i + 1, lean=False).peak <= limit
-            for i in range(first, end)
-        )
+        return all(self.whole_bytes(i) <= limit and self.apart(i) <= limit for i in range(first, end))
+
+
+def _blocks(graph: Graph, lane: Lane) -> int:
+    """How often an event of a convolution widens its weights."""
+    assert lane.call is not None
+    block = dict(lane.call.fields).get("block")
+    shape = graph.tensors[lane.step.writes].shape
+    width = shape[2] * (shape[1] if lane.flat else 1)
+    return -(-width // block) if isinstance(block, int) and block else 1
 
 
 def _crossing(maker: LaneMaker) -> list[frozenset[int]]:
