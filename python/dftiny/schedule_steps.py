@@ -62,7 +62,9 @@ def checked_net(prepared: Steps) -> CheckedNet:
     for step in prepared.steps:
         used |= {step.writes, *step.reads}
     maps = {t: _map(graph, t) for t in sorted(used)}
-    return CheckedNet(tuple(_step(graph, s) for s in prepared.steps), maps, inputs, outputs)
+    made = {step.writes for step in prepared.steps}  # an input handed over row by row is made by a step
+    given = tuple(t for t in inputs if t not in made)
+    return CheckedNet(tuple(_step(graph, s) for s in prepared.steps), maps, given, outputs)
 
 
 def _map(graph: Graph, tensor: int) -> CheckedMap:

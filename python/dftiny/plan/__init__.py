@@ -21,6 +21,8 @@ from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of
 from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
+from dftiny.schedule_bound import lower_bound
+from dftiny.schedule_steps import checked_net
 from dftiny.steps import NAMES as STEP_NAMES
 from dftiny.steps import Steps, steps
 
@@ -39,8 +41,9 @@ __all__ = [
     "plan",
 ]
 
-# Memory given for speed: the plan may grow by this share over the smallest peak when that saves instructions.
-SLACK = 0.04
+# Memory given for speed: the plan may grow by this share over the smallest peak when that saves instructions, but not
+# beyond that share over the lower bound.
+SLACK, OVER_BOUND = 0.04, 0.08
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class PlannedSegment:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All of it. `region_bytes` is what each region must lend, in arena order, without regions that stay empty.
-    `lower_bound_bytes`: see `live_bytes`. `repeats`: maps that are computed twice to save memory."""
+    `lower_bound_bytes`: what no row schedule of these operators can go below (schedule_bound). `repeats`: maps that are computed twice to save memory."""
 
     prepared: Steps
     segments: tuple[PlannedSegment, ...]
@@ -213,11 +216,12 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     prepared = steps(graph, without=wishes.without)
     cutter = Cutter(LaneMaker(prepared))
     peak = cutter.smallest_peak()
-    for share in (wishes.slack, 0.0):
-        limit = int(peak * (1 + share))
+    bound = lower_bound(checked_net(prepared)).bytes
+    roomy = min(int(peak * (1 + wishes.slack)), int(bound * (1 + OVER_BOUND)))
+    for limit in (max(peak, roomy), peak):
         packed = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
         if packed is not None:
-            return _plan(prepared, packed, regions)
+            return _plan(prepared, packed, regions, bound)
     return _refusal(graph, _timeline(prepared, cutter, cutter.cut(peak), peak), regions)
 
 
@@ -296,7 +300,7 @@ def _given(prepared: Steps) -> tuple[int, ...]:
     return () if prepared.steps[0].writes == source else (source,)
 
 
-def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec]) -> Plan:
+def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound: int) -> Plan:
     timeline, packer, spots = packed.timeline, packed.packer, packed.spots
     at = {b.key: Spot(regions[r].name, o) for b, (r, o) in zip(packer.blocks, spots, strict=True)}
     block = {b.key: b for b in packer.blocks}
@@ -329,7 +333,7 @@ def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec]) -> Pl
         )
     ends = packer.sizes(spots, len(regions))
     used = {r.name: _up(n, r.align) for r, n in zip(regions, ends, strict=True) if n}
-    return Plan(prepared, tuple(segments), tuple(placements), used, live_bytes(packer.blocks)[0])
+    return Plan(prepared, tuple(segments), tuple(placements), used, bound)
 
 
 def _up(value: int, align: int) -> int:

@@ -35,13 +35,13 @@ class Variant:
 
 ALONE = Variant(Choice(), flat=True)
 # Many pixels widened at once: weights are widened less often. And ever less memory beside the rows.
-_BY_ITSELF = (
-    Variant(Choice(block=256), flat=True),
-    ALONE,
+_LEAN = (
     Variant(Choice(rows=1)),
     Variant(Choice(rows=1, block=8)),
+    Variant(Choice(rows=1, block=4, wide=True)),
 )
-_TOGETHER = (Variant(Choice()), Variant(Choice(rows=1)), Variant(Choice(rows=1, block=8)))
+_BY_ITSELF = (Variant(Choice(block=256), flat=True), ALONE, *_LEAN)
+_TOGETHER = (Variant(Choice()), *_LEAN)
 
 
 @dataclass(frozen=True)
