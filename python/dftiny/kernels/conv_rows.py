@@ -132,6 +132,7 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
         _pointers(r, groups, pairs, list(names), choice.wide, table),
         scratch_bytes=_scratch(m, rows, block),
         rows=rows,
+        in_place=_in_place(m, block),
         symbols=tuple(f"dft_conv_{n}" for n in (body, *names.values())),
         wide_bytes=8 * m.quads * len(pairs) if choice.wide else 0,
     )
@@ -179,6 +180,13 @@ def _sizes(m: _Map, choice: Choice) -> tuple[int, int]:
     rows = min(choice.rows or (2 if narrow else 1), most, m.out_size[0])
     block = min(_rounded(choice.block) or whole, max(room // rows // _TILE, 1) * _TILE)
     return rows, min(block, whole)
+
+
+def _in_place(m: _Map, block: int) -> bool:
+    """A block of pixels is read before any of it is written, and no pixel is read again behind it: a last tile that
+    overlaps the one before must be of the same block."""
+    pixelwise = m.kernel == m.stride == (1, 1) and m.in_size == m.out_size and m.groups == 1
+    return pixelwise and m.out_depth <= m.depth and (m.out_size[1] % _TILE == 0 or block >= m.out_size[1])
 
 
 def _rounded(pixels: int) -> int:
