@@ -83,11 +83,17 @@ def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
 
 
 def _in_place(a: Block, b: Block) -> list[Interval]:
-    """b is computed from a element by element: in one event row i of b may lie on row i of a, or lower."""
-    later = [
-        (0, (i + 1) * a.row_bytes - i * b.row_bytes) for i in range(len(a.born)) if b.born[i] <= a.dies[i]
-    ]
-    return _merged([*_conflicts(a, b, strict=True), *later])
+    """b is computed from a element by element, in order: what an event writes may lie on what it reads, or lower."""
+    higher: list[Interval] = []
+    for event in set(a.dies) & set(b.born):
+        i = [r for r, time in enumerate(a.dies) if time == event]
+        j = [r for r, time in enumerate(b.born) if time == event]
+        low, high = (
+            i[0] * a.row_bytes - (j[-1] + 1) * b.row_bytes,
+            (i[-1] + 1) * a.row_bytes - j[0] * b.row_bytes,
+        )
+        higher.append((max(low, 0), high))
+    return _merged([*_conflicts(a, b, strict=True), *higher])
 
 
 def _merged(intervals: list[Interval]) -> list[Interval]:

@@ -84,6 +84,14 @@ def test_elementwise_rows_lie_on_what_they_read() -> None:
     assert spots is not None and packer.sizes(spots, 1) == [32]
 
 
+def test_an_event_that_takes_a_whole_map_writes_nothing_above_what_it_reads() -> None:
+    """Four rows of 16 become four of 8 in one event: the first written must not lie on the last read."""
+    source = Block("s", 16, (0,) * 4, (1,) * 4)
+    output = Block("o", 8, (1,) * 4, (9,) * 4, over="s")
+    assert forbidden(source, output) == [(0, 64)]
+    assert forbidden(output, source) == [(-64, 0)]
+
+
 def test_equal_lives_never_meet() -> None:
     same = [rectangle(f"r{i}", 16, 3, 3) for i in range(5)]
     packer = Packer(same, 8)
