@@ -66,6 +66,7 @@ class FlatModel:
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     subgraphs: int = 1
+    versions: dict[str, int] = field(default_factory=dict)  # of operators, by kind; 1 where not given
 
     def act(
         self, shape: Sequence[int], scale: float | None = 1.0, zero_point: int = 0, dtype: str = "int8"
@@ -131,7 +132,7 @@ class FlatModel:
         tflite.OperatorCodeStart(b)
         tflite.OperatorCodeAddDeprecatedBuiltinCode(b, min(number, 127))
         tflite.OperatorCodeAddBuiltinCode(b, number)
-        tflite.OperatorCodeAddVersion(b, 1)
+        tflite.OperatorCodeAddVersion(b, self.versions.get(kind, 1))
         return int(tflite.OperatorCodeEnd(b))
 
     def _buffer(self, b: flatbuffers.Builder, data: bytes | None) -> int:

@@ -109,10 +109,19 @@ class Layers:
     def max_pool(self) -> None:
         self.x = self.k.layers.MaxPool2D(2)(self.x)
 
-    def finish(self, classes: int) -> Any:
-        """Mean over the map, one fully connected layer, softmax; the Keras model."""
-        self.x = self.k.layers.GlobalAveragePooling2D()(self.x)
-        self.x = self.k.layers.Dense(classes, activation="softmax")(self.x)
+    def dense(self, units: int, activation: str | None) -> None:
+        """A fully connected layer; the bias is random, because the converter drops one of zeros."""
+        layer = self.k.layers.Dense(units, activation, bias_initializer="random_normal")
+        self.x = layer(self.x)
+
+    def finish(self, classes: int, *, pool: bool = False) -> Any:
+        """Mean over the map (`pool`: as a window as large as the map), fully connected layer, softmax."""
+        if pool:
+            self.x = self.k.layers.AveragePooling2D(tuple(self.x.shape[1:3]))(self.x)
+            self.x = self.k.layers.Flatten()(self.x)
+        else:
+            self.x = self.k.layers.GlobalAveragePooling2D()(self.x)
+        self.dense(classes, "softmax")
         return self.k.Model(self.input, self.x)
 
 
@@ -122,9 +131,7 @@ def kws(b: Layers) -> Any:
     for _ in range(4):
         b.depthwise(act=0.0)
         b.conv(64, act=0.0)
-    b.x = b.k.layers.AveragePooling2D((25, 5))(b.x)
-    b.x = b.k.layers.Flatten()(b.x)
-    return b.k.Model(b.input, b.k.layers.Dense(12, activation="softmax")(b.x))
+    return b.finish(12, pool=True)
 
 
 def mobile025(b: Layers) -> Any:
@@ -134,7 +141,7 @@ def mobile025(b: Layers) -> Any:
     for outputs, stride in widths:
         b.depthwise(3, stride, act=0.0)
         b.conv(outputs, act=0.0)
-    return b.finish(2)
+    return b.finish(2, pool=True)
 
 
 def resnet8(b: Layers) -> Any:
@@ -149,7 +156,7 @@ def resnet8(b: Layers) -> Any:
             b.x = b.k.layers.Conv2D(outputs, 1, stride, padding="same")(before)
             before = b.x
         b.x = b.k.layers.ReLU()(b.k.layers.Add()([before, after]))
-    return b.finish(10)
+    return b.finish(10, pool=True)
 
 
 def mbv2_035(b: Layers) -> Any:
@@ -191,8 +198,9 @@ def vgg_like(b: Layers) -> Any:
         b.conv(outputs, 3, act=0.0)
         b.max_pool()
     b.x = b.k.layers.Flatten()(b.x)
-    b.x = b.k.layers.Dense(64, activation="relu")(b.x)
-    return b.k.Model(b.input, b.k.layers.Dense(10, activation="softmax")(b.x))
+    b.dense(64, "relu")
+    b.dense(10, "softmax")
+    return b.k.Model(b.input, b.x)
 
 
 def shuffled(b: Layers, groups: int) -> None:
