@@ -55,13 +55,6 @@ class Measured:
     code_bytes: int
 
 
-def kernel_sources() -> list[Path]:
-    """The firmware's kernels for Cortex-M7: a file in kernels/m7 takes the place of one with the same stem."""
-    fast = sorted(p for p in (FIRMWARE / "kernels/m7").glob("*") if p.suffix in (".c", ".S"))
-    stems = {p.stem for p in fast}
-    return [p for p in sorted((FIRMWARE / "kernels").glob("*.c")) if p.stem not in stems] + fast
-
-
 def call(command: Sequence[str | Path]) -> str:
     """Run a tool of the compiler; DoesNotBuild with its last words when it fails."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from arm_model import kernel_sources
+
 from contenders.cases import Case
-from contenders.harness import FIRMWARE, OURS, Program, kernel_sources, library
+from contenders.harness import FIRMWARE, OURS, Program, library
 from dftiny.codegen.model_c import model_c
 from dftiny.plan import RegionSpec, plan
 
