@@ -24,6 +24,7 @@ from dftiny.nets.checkpoint import Checkpoint
 from dftiny.nets.micronet import MicroNet
 from dftiny.nets.phinet_thesis import PhiNetThesis
 from dftiny.plan import RegionSpec, plan
+from dftiny.rewrite import PASSES, rewrite
 
 TILE = 64
 
@@ -62,6 +63,21 @@ def trained_on(pixels: Tensor) -> Both:
     return net
 
 
+def assert_rewrites_are_exact(graph: graphs.Graph, x: np.ndarray) -> None:
+    """All passes together and each alone: every activation that is left is the original's, and little is left."""
+    want = int8.run_all(graph, x)
+    for apply in (rewrite, *PASSES.values()):
+        got = int8.run_all(apply(graph), x)
+        shared = set(got) & set(want)
+        assert shared >= set(graph.outputs)
+        assert all(np.array_equal(got[t], want[t]) for t in shared)
+    before, after = (Counter(op.kind for op in g.ops) for g in (graph, rewrite(graph)))
+    print(f"{before.total()} operators, {after.total()} after the rewrites: {dict(after)}")
+    assert before.total() > 340 and after.total() <= 240
+    assert after["SHIFT_MAX"] == 15 and not after.keys() & {"MAXIMUM", "SUB", "TRANSPOSE", "CONCATENATION"}
+    assert after["GATHER"] <= 1
+
+
 @pytest.mark.slow
 def test_three_int8_answers_are_one(tmp_path: Path) -> None:
     calibration = lit(16, seed=1)
@@ -76,6 +92,7 @@ def test_three_int8_answers_are_one(tmp_path: Path) -> None:
     assert kinds["TRANSPOSE"] <= 3  # none of MicroNet's shuffles is transposed to and fro
     assert {"LOGISTIC", "HARD_SWISH", "CONCATENATION"} <= kinds.keys()
     x = int8.from_pixels(tiles)
+    assert_rewrites_are_exact(graph, x[:2])
     outputs = int8.run(graph, x)
     assert len(set(outputs.ravel().tolist())) > 3
     assert np.array_equal(outputs, converted.reference)
