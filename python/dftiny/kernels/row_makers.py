@@ -39,3 +39,10 @@ def row_call(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     """The row kernel of a step with the planner's choice; None where it is computed whole."""
     maker = MAKERS.get(step.op.kind)
     return None if maker is None else maker(graph, step, choice)
+
+
+def flat_call(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    """The row kernel of a step with the whole map as one row; None for operators whose rows are not alike."""
+    if step.op.kind == "SHIFT_MAX":
+        return shift_max_rows(graph, step, choice, flat=True)
+    return conv_rows(graph, step, choice, flat=True) if step.op.kind == "CONV_2D" else None

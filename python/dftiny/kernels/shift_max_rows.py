@@ -30,12 +30,13 @@ class _Fast:
     sums: lines.Sums
 
 
-def shift_max_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
-    """A row of the map and all coefficients → a row. None where scales are absurd or 16 bits do not hold a size."""
+def shift_max_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False) -> RowCall | None:
+    """A row of the map and all coefficients → a row; `flat`: the whole map is one row. None where scales are absurd
+    or 16 bits do not hold a size."""
     del choice
     op, o = step.op, cast(ShiftMaxOptions, step.op.options)
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    width, in_c, out_c = x.shape[2], x.shape[3], y.shape[3]
+    width, in_c, out_c = x.shape[2] * (x.shape[1] if flat else 1), x.shape[3], y.shape[3]
     terms = 2 * len(o.branches)
     if step.table is not None or max(width, in_c, terms * out_c) > _LIMIT_16 or not _in_range(graph, op):
         return None
@@ -65,7 +66,7 @@ def shift_max_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         fields,
         pointers,
         aux_bytes=len(inner) * out_c * _RECORD_BYTES,
-        rows=2,
+        rows=1 if flat else 2,
         symbols=tuple(sorted({f"dft_shift_{name}" for name in passes if name})),
     )
 

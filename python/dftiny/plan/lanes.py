@@ -15,8 +15,7 @@ from typing import Literal, cast
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, PadOptions, PoolOptions, Tensor
 from dftiny.int8 import padding_before
 from dftiny.kernels.calls import Call, same_pad, step_calls
-from dftiny.kernels.conv_rows import conv_rows
-from dftiny.kernels.row_makers import row_call
+from dftiny.kernels.row_makers import flat_call, row_call
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.plan.input_rows import KIND as INPUT_ROWS
 from dftiny.plan.input_rows import input_call
@@ -155,7 +154,7 @@ def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
     if step.op.kind == INPUT_ROWS:
         return _input_lane(graph, step, index)
     flat = flat and can_be_flat(graph, step)
-    call = conv_rows(graph, step, choice, flat=True) if flat else row_call(graph, step, choice)
+    call = flat_call(graph, step, choice) if flat else row_call(graph, step, choice)
     flat = flat and call is not None
     shape = shape_of(graph.tensors[step.writes])
     if flat:
@@ -185,7 +184,9 @@ def _input_lane(graph: Graph, step: Step, index: int) -> Lane:
 
 
 def can_be_flat(graph: Graph, step: Step) -> bool:
-    """A 1x1 convolution without stride or padding: its rows may be taken as one."""
+    """A 1x1 convolution without stride or padding, or a Shift-Max: its rows may be taken as one."""
+    if step.op.kind == "SHIFT_MAX":
+        return True
     if step.op.kind != "CONV_2D" or any(step.pad):
         return False
     o = cast(ConvOptions, step.op.options)

@@ -21,13 +21,13 @@ class Layer:
     x: np.ndarray
     vectors: np.ndarray
 
-    def case(self) -> Case:
-        """For the harness."""
+    def case(self, *, flat: bool = False) -> Case:
+        """For the harness; `flat`: the whole map as one row."""
         op = self.graph.ops[0]
         step = Step(op, op.inputs, op.inputs, op.outputs[0], NO_PAD)
         views = {t.index: t.index for t in self.graph.tensors}
-        lane = LaneMaker(Steps(self.graph, (step,), views)).lane(0)
-        rows = self.x.reshape(len(self.x), -1)
+        lane = LaneMaker(Steps(self.graph, (step,), views)).lane(0, flat=flat)
+        rows = self.x.reshape(1 if flat else len(self.x), -1)
         return Case(lane, (rows, *(v.reshape(1, -1) for v in self.vectors)))
 
     def oracle(self) -> np.ndarray:
