@@ -65,6 +65,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_lane": 56,
     "dft_segment": 12,
     "dft_conv_rows_params": 84,
+    "dft_matvec_rows_params": 20,
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits

@@ -23,6 +23,7 @@ from dftiny.kernels.conv_pairs import (
     rescaled,
     weight_words,
 )
+from dftiny.kernels.matvec_rows import matvec_rows
 from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
@@ -36,6 +37,7 @@ _STATE_BYTES = 72  # dft_conv_state
 _SCRATCH_AIM, _SCRATCH_LEAN = 8192, 4096
 _ENOUGH = 16  # pixels that make up for widening the weights
 _NARROW_MAP = 32  # pixels of a row up to which an event takes two
+_FEW = 2  # pixels of a row
 _BYTE, _HALF = 0xFF, 0xFFFF
 
 
@@ -115,10 +117,14 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     r = rescaled(channels(graph, op, data.reshape(len(data), -1)))
     if r is None:
         return None
+    table, linear = _table(graph, step)
+    if _is_vector(m):
+        call = matvec_rows(r, m.out_size[1], graph.tensors[op.outputs[0]].zero_point, table)
+        if call is not None:
+            return call
     groups = paired(r.right, m.groups)
     runs = [run for group in groups for run in group]
     pairs = [pair for run in runs for pair in run.pairs]
-    table, linear = _table(graph, step)
     names = _epilogues(runs, linear, table is not None)
     body = f"k{4 * m.quads}" if 4 * m.quads <= _UNROLLED_MAX else "loop"
     rows, block = _sizes(m, choice)
@@ -144,6 +150,12 @@ def _fits(m: _Map) -> bool:
     large = (*m.in_size, *m.out_size, m.depth, m.out_depth, m.quads)
     dwarf = m.groups > 1 and m.group_in == 1
     return not dwarf and m.kernel[0] <= _WINDOW_ROWS_MAX and max(small) <= _BYTE and max(large) <= _HALF
+
+
+def _is_vector(m: _Map) -> bool:
+    """So few pixels a row that tiles of four do not pay."""
+    pointwise = m.kernel == m.stride == (1, 1) and m.pad == (0, 0) and m.groups == 1
+    return pointwise and m.in_size == m.out_size and m.out_size[1] <= _FEW
 
 
 def _table(graph: Graph, step: Step) -> tuple[np.ndarray | None, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dftiny.graph import Graph
-from dftiny.kernels.conv_rows import conv_rows
+from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
 from dftiny.kernels.depthwise_rows import depthwise_rows
 from dftiny.kernels.extremum_rows import extremum_rows
 from dftiny.kernels.mean_rows import mean_rows
@@ -19,6 +19,7 @@ from dftiny.steps import Step
 MAKERS: Mapping[str, RowMaker] = {
     "CONV_2D": conv_rows,
     "DEPTHWISE_CONV_2D": depthwise_rows,
+    "FULLY_CONNECTED": fully_connected_rows,
     "ADD": sum_rows,
     "SUB": sum_rows,
     "MUL": product_rows,

@@ -1,0 +1,109 @@
+/* The inner product of m7/matvec_rows.c: four channels at once, two in a weight word (dft_matvec_rows.h).
+ * Called by m7/matvec_rows.c only.
+ *
+ *   r0  x, widened            r2, r3  sums A, A + 256 B        r6–r9    weights
+ *   r1  weights               r4, r5  sums C, C + 256 D        r10, r11 a quad of x
+ *   lr  job                   r12     end of x */
+#include "dft_matvec_m7.h"
+
+    .syntax unified
+    .thumb
+
+    .macro function name
+    .section .text.\name, "ax", %progbits
+    .p2align 2
+    .global \name
+    .type   \name, %function
+\name:
+    .endm
+
+    /* Two products of two channels. */
+    .macro two_k x, w, low, both
+    smlad   \both, \x, \w, \both
+    sxtb16  \w, \w
+    smlad   \low, \x, \w, \low
+    .endm
+
+    .macro quad
+    ldrd    r10, r11, [r0], #8
+    ldmia   r1!, {r6-r9}
+    two_k   r10, r6, r2, r3
+    two_k   r10, r7, r4, r5
+    two_k   r11, r8, r2, r3
+    two_k   r11, r9, r4, r5
+    .endm
+
+    /* TFLM's two roundings, halves away from zero; r10: shifts less one, r11: rounding before those shifts. */
+    .macro  requantise sum, mult, at
+    ubfx    r0, r10, #\at, #8
+    lsl     r12, r11, r0
+    add     r12, r12, \sum, asr #31
+    smmlar  \sum, \sum, \mult, r12
+    asr     \sum, \sum, r0
+    ssat    \sum, #8, \sum, asr #1
+    .endm
+
+    function dft_matvec_run
+    push    {r4-r11, lr}
+    mov     lr, r0
+    ldr     r1, [lr, #JOB_WEIGHTS]
+four:
+    ldr     r0, [lr, #JOB_RECORDS]
+    ldr     r6, [lr, #JOB_ODD]
+    ldr     r12, [lr, #JOB_END]
+    ldmia   r0!, {r2-r5}
+    str     r0, [lr, #JOB_RECORDS]
+    ldr     r0, [lr, #JOB_X]
+    cbnz    r6, 2f
+1:
+    quad
+2:
+    quad
+    cmp     r0, r12
+    bne     1b
+
+    ldr     r0, [lr, #JOB_RECORDS]
+    ldmia   r0!, {r6-r10}
+    str     r0, [lr, #JOB_RECORDS]
+    ldr     r11, [lr, #JOB_ROUND]
+    sub     r3, r3, r2
+    sub     r5, r5, r4
+    lsl     r2, r2, #1
+    asr     r3, r3, #7
+    lsl     r4, r4, #1
+    asr     r5, r5, #7
+    requantise r2, r6, 0
+    requantise r3, r7, 8
+    requantise r4, r8, 16
+    requantise r5, r9, 24
+    ldr     r6, [lr, #JOB_TABLE]
+    ldr     r0, [lr, #JOB_OUT]
+    cbz     r6, 3f
+    ldrsb   r2, [r6, r2]
+    ldrsb   r3, [r6, r3]
+    ldrsb   r4, [r6, r4]
+    ldrsb   r5, [r6, r5]
+3:
+    strb    r2, [r0], #1
+    strb    r3, [r0], #1
+    strb    r4, [r0], #1
+    strb    r5, [r0], #1
+    str     r0, [lr, #JOB_OUT]
+    ldr     r6, [lr, #JOB_COUNT]
+    subs    r6, r6, #1
+    str     r6, [lr, #JOB_COUNT]
+    bne     four
+    str     r1, [lr, #JOB_WEIGHTS]
+    pop     {r4-r11, pc}
+    .size   dft_matvec_run, . - dft_matvec_run
+
+    function dft_matvec_widen
+1:
+    ldr     r12, [r1], #4
+    sxtb16  r3, r12
+    sxtb16  r12, r12, ror #8
+    subs    r2, r2, #1
+    strd    r3, r12, [r0], #8
+    bne     1b
+    bx      lr
+    .size   dft_matvec_widen, . - dft_matvec_widen
