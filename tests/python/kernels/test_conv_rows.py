@@ -13,7 +13,7 @@ from row_harness import INCLUDE, KERNELS, Harness
 from dftiny.kernels.rows import Choice
 
 WIDE = Choice(wide=True)
-SEEDS = 150
+SEEDS = 200
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
