@@ -41,8 +41,7 @@ void dft_minimum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 /* sums[c] += the values of channel c of `width` ≤ 256 pixels. */
 void dft_column_run(const int8_t *in, int32_t *sums, uint32_t width, uint32_t channels);
 
-/* Pixel by pixel: out[k] = in[indices[k]] for `count` channels out of `channels`. */
-void dft_gather_run(const uint16_t *indices, const int8_t *in, int8_t *out, uint32_t width, uint32_t channels,
-                    uint32_t count);
+/* out[k] = in[indices[k]]; `out` lies apart from `in`. */
+void dft_gather_run(const uint16_t *indices, const int8_t *in, int8_t *out, uint32_t count);
 
 #endif

@@ -8,7 +8,9 @@ from dftiny.graph import Graph
 from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
 from dftiny.kernels.depthwise_rows import depthwise_rows
 from dftiny.kernels.extremum_rows import extremum_rows
+from dftiny.kernels.layout_rows import concat_rows, gather_rows, pad_rows
 from dftiny.kernels.mean_rows import mean_rows
+from dftiny.kernels.pool_rows import pool_rows
 from dftiny.kernels.product_rows import product_rows
 from dftiny.kernels.rows import Choice, RowCall, RowMaker
 from dftiny.kernels.shift_max_rows import shift_max_rows
@@ -26,6 +28,11 @@ MAKERS: Mapping[str, RowMaker] = {
     "MAXIMUM": extremum_rows,
     "MINIMUM": extremum_rows,
     "MEAN": mean_rows,
+    "MAX_POOL_2D": pool_rows,
+    "AVERAGE_POOL_2D": pool_rows,
+    "GATHER": gather_rows,
+    "CONCATENATION": concat_rows,
+    "PAD": pad_rows,
     "RELU": table_rows,
     "RELU6": table_rows,
     "HARD_SWISH": table_rows,
