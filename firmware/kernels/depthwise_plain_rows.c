@@ -39,7 +39,7 @@ static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int
     int32_t sum = 0;
     for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
         uint32_t tap = first + k;
-        if (p->kind != DFT_DEPTHWISE_ANY) {
+        if (p->kind == DFT_DEPTHWISE_3X3_S1 || p->kind == DFT_DEPTHWISE_3X3_S2) {
             tap = order_3x3[p->kind - 1u][tap];
         }
         int32_t inside = in != 0 && x >= 0 && x < p->in_w;

@@ -16,6 +16,7 @@
 #define DFT_DEPTHWISE_ANY 0u
 #define DFT_DEPTHWISE_3X3_S1 1u
 #define DFT_DEPTHWISE_3X3_S2 2u
+#define DFT_DEPTHWISE_PLAIN 3u /* row by row, and a channel without a shift */
 
 #define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */
 
@@ -34,6 +35,7 @@ typedef struct dft_depthwise_rows_params {
     int8_t out_zp;
     int16_t in_zp;
     uint16_t columns; /* of the scratch memory: padding, row, padding */
+    uint16_t block;   /* DFT_DEPTHWISE_ANY: channels copied at once; 0: rows are read where they lie */
     const int8_t *records;
     const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
     dft_depthwise_tile *tiles[DFT_DEPTHWISE_SHIFTS]; /* by shift - 1; null where not needed and on other machines */

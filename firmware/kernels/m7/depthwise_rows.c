@@ -1,199 +1,257 @@
 /* DEPTHWISE_CONV_2D by rows, Cortex-M7: 3x3 kernels through the tiles of depthwise_s1.S and depthwise_s2.S, four
  * channels at a time (three where channels are multiplied: results then lie in the place of the fourth); any other
- * window one output after the other. Called by the row engine. */
+ * window through depthwise_taps.c. Called by the row engine. */
 #include "dft_depthwise_rows.h"
 #include "dft_depthwise_m7.h"
 
 #define LANES 4u
 
+/* What differs between the strides. */
+typedef struct method {
+    dft_depthwise_work *widen, *widen_top, *widen_bottom, *run, *store;
+    uint32_t rows;      /* that a column holds */
+    uint32_t plane;     /* bytes from channel to channel */
+    uint32_t outputs;   /* of a tile */
+    uint32_t tile;      /* bytes that it moves on */
+    uint32_t results;   /* bytes from an output's results to those of the next */
+} method;
+
+static const method methods[] = {
+    {dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom, dft_depthwise_s1_run,
+     dft_depthwise_s1_store, 4, 8, 2, 64, 32},
+    {dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom, dft_depthwise_s2_run,
+     dft_depthwise_s2_store, 3, 12, 4, 192, 48},
+};
+
 /* One event of a 3x3 layer. */
 typedef struct job {
     const dft_depthwise_rows_params *p;
     const dft_event *event;
-    uint32_t stride_1; /* two output rows from four, else one from three */
-    uint32_t window;   /* rows that there are: of four, one is missing below the last output row of an odd map */
+    const method *m;
+    dft_depthwise_work *widen;
+    uint32_t fill_rows;    /* a bit for each row that is to be filled with zero points behind `widen` */
+    uint32_t fill_padding; /* results overwrite more padding than `widen` restores */
     int16_t *planes;
+    dft_depthwise_quad q;
 } job;
 
 /* The place of (column, lane, row) in the scratch memory. */
-static inline int16_t *place(const job *j, uint32_t column, uint32_t lane, uint32_t row)
+static int16_t *place(const job *j, uint32_t column, uint32_t lane, uint32_t row)
 {
-    if (j->stride_1) {
+    if (j->p->kind == DFT_DEPTHWISE_3X3_S1) {
         return j->planes + column * 16u + lane * 4u + row;
     }
     int16_t *pair = j->planes + (column >> 1) * 24u + lane * 6u;
     return row == 2u ? pair + 4u + (column & 1u) : pair + ((column & 1u) != 0 ? 0u : 2u) + row;
 }
 
-static void fill(const job *j, uint32_t column, uint32_t end, uint32_t lane)
+/* Zero points in columns [column, end) of a row. */
+static void fill(const job *j, uint32_t column, uint32_t end, uint32_t row, uint32_t lanes)
 {
     int16_t zero = j->p->in_zp;
+    uint32_t plane = j->m->plane / 2u;
     for (; column < end; column++) {
-        for (uint32_t row = 0; row < j->window; row++) {
-            *place(j, column, lane, row) = zero;
+        int16_t *at = place(j, column, 0, row);
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            at[lane * plane] = zero;
         }
     }
 }
 
-/* Zero points left and right of the row. */
-static void fill_padding(const job *j, uint32_t lane)
+/* Zero points left and right of the rows. */
+static void fill_padding(const job *j, uint32_t lanes)
 {
-    uint32_t left = j->p->pad_left;
-    fill(j, 0, left, lane);
-    fill(j, left + j->p->in_w, j->p->columns, lane);
-}
-
-/* A row outside the map. */
-static void fill_row(const job *j, uint32_t row)
-{
-    int16_t zero = j->p->in_zp;
-    uint32_t column = j->p->pad_left, end = column + j->p->in_w;
-    for (; column < end; column++) {
-        int16_t *at = place(j, column, 0, row);
-        uint32_t plane = j->stride_1 ? 4u : 6u;
-        at[0] = at[plane] = at[2u * plane] = at[3u * plane] = zero;
+    uint32_t left = j->p->pad_left, right = left + j->p->in_w;
+    for (uint32_t row = 0; row < j->m->rows; row++) {
+        fill(j, 0, left, row, lanes);
+        fill(j, right, j->p->columns, row, lanes);
     }
 }
 
 /* Pixels from `pixel` on, byte by byte: those of which four channels cannot be read in one word. */
-static void widen_bytes(const job *j, const int8_t *const *rows, uint32_t pixel, uint32_t lanes)
+static void widen_bytes(const job *j, uint32_t pixel, uint32_t lanes)
 {
-    for (; pixel < j->p->in_w; pixel++) {
-        for (uint32_t row = 0; row < j->window; row++) {
+    const dft_depthwise_rows_params *p = j->p;
+    for (uint32_t row = 0; row < j->event->rows + 2u; row++) {
+        const int8_t *in = j->event->in[row];
+        for (uint32_t x = pixel; x < p->in_w; x++) {
             for (uint32_t lane = 0; lane < lanes; lane++) {
-                *place(j, j->p->pad_left + pixel, lane, row) = rows[row][pixel * j->p->in_c + lane];
+                int16_t v = in != 0 ? in[x * p->in_c + j->q.channel + lane] : p->in_zp;
+                *place(j, p->pad_left + x, lane, row) = v;
             }
         }
     }
 }
 
-/* The rows of channels [c, c + lanes) as columns. */
-static void widen(const job *j, uint32_t c, uint32_t lanes)
+/* The rows of four channels as columns. */
+static void widen(job *j)
 {
-    const dft_depthwise_rows_params *p = j->p;
-    const int8_t *rows[4];
-    const int8_t *any = 0;
-    for (uint32_t r = 0; r < j->window; r++) {
-        any = any != 0 ? any : j->event->in[r];
-    }
-    for (uint32_t r = 0; r < 4u; r++) {
-        const int8_t *row = r < j->window ? j->event->in[r] : 0;
-        rows[r] = (row != 0 ? row : any) + c;
-    }
-    uint32_t channels = p->in_c, pixels = p->in_w;
-    if (c + LANES > channels) { /* no word behind the row's end */
-        uint32_t bytes = pixels * channels;
-        pixels = bytes < c + LANES ? 0 : (bytes - c - LANES) / channels + 1u;
-    }
-    if (pixels > 0 && j->stride_1) {
-        dft_depthwise_s1_widen(rows, channels, pixels, place(j, p->pad_left, 0, 0));
-    } else if (pixels > 0) {
-        uint32_t odd = p->pad_left & 1u;
-        uint32_t zero = (uint8_t)p->in_zp * 0x01010101u;
-        dft_depthwise_s2_widen(rows, channels, pixels, place(j, p->pad_left - odd, 0, 0) - 2, zero, odd);
-    }
-    widen_bytes(j, rows, pixels, lanes);
-    for (uint32_t r = 0; r < j->window; r++) {
-        if (j->event->in[r] == 0) {
-            fill_row(j, r);
+    j->widen(&j->q);
+    for (uint32_t row = 0; j->fill_rows >> row != 0; row++) {
+        if ((j->fill_rows >> row & 1u) != 0) {
+            fill(j, j->p->pad_left, j->p->pad_left + j->p->in_w, row, LANES);
         }
     }
 }
 
-/* Output channels from the planes of `lane` and the next ones to results in the place of lane `at`. */
-static void run(const job *j, const int8_t *record, uint32_t lane, uint32_t lanes, uint32_t at, uint32_t result)
+/* The rows of fewer channels as columns: no word may be read behind the rows' end. */
+static void widen_some(job *j, uint32_t lanes)
 {
-    const dft_depthwise_rows_params *p = j->p;
-    uint32_t plane = j->stride_1 ? 8u : 12u, tile = j->stride_1 ? 64u : 192u;
-    uint32_t tiles = j->stride_1 ? (p->out_w + 1u) / 2u : (p->out_w + 3u) / 4u;
-    uint8_t *first = (uint8_t *)j->planes + plane * lane;
-    dft_depthwise_run r;
-    r.table = p->table != 0 ? p->table + 128 : 0;
-    r.bias = 0;
-    r.plane = first;
-    r.plane_end = first + plane * lanes;
-    r.end = (uint32_t)first + tiles * tile;
-    r.result = (int32_t)(plane * at + result) - (int32_t)(plane * lane + tile);
-    r.record = record;
-    r.unused = 0;
-    r.round = 2 * p->out_zp + 1;
-    r.tiles = p->tiles;
-    if (j->stride_1) {
-        dft_depthwise_s1_run(&r);
+    uint32_t channels = j->p->in_c, bytes = j->p->in_w * channels, end = j->q.channel + LANES;
+    uint32_t pixels = bytes < end ? 0 : (bytes - end) / channels + 1u;
+    if (pixels >= j->p->in_w) {
+        pixels = j->p->in_w;
+    }
+    j->q.pixels = pixels;
+    if (pixels > 0) {
+        widen(j);
     } else {
-        dft_depthwise_s2_run(&r);
+        fill_padding(j, 1);
     }
+    widen_bytes(j, pixels, lanes);
 }
 
-/* `n` results a column from the place of lane `at` to output channels from c on. */
-static void store(const job *j, uint32_t at, uint32_t c, uint32_t n)
+/* Some results of every column, byte by byte. */
+static void store_some(const job *j, uint32_t n)
 {
-    const dft_depthwise_rows_params *p = j->p;
-    uint32_t channels = (uint32_t)p->in_c * p->multiplier, step = j->stride_1 ? 32u : 48u;
-    const int8_t *from = (const int8_t *)j->planes + (j->stride_1 ? 8u : 12u) * at;
-    int8_t *first = j->event->out[0] + c;
-    int8_t *out[2] = {first, j->event->rows > 1u ? j->event->out[1] + c : first};
-    if (n == LANES && j->stride_1) {
-        dft_depthwise_s1_store((const int16_t *)(const void *)from, out, channels, p->out_w);
-        return;
-    }
-    if (n == LANES) {
-        dft_depthwise_s2_store((const int16_t *)(const void *)from, first, channels, p->out_w);
-        return;
-    }
-    for (uint32_t row = j->event->rows; row-- > 0;) {
-        int8_t *to = out[row];
-        const int8_t *results = from + 4u * row;
-        for (uint32_t x = 0; x < p->out_w; x++, to += channels, results += step) {
+    const dft_depthwise_quad *q = &j->q;
+    for (uint32_t row = 0; row < j->event->rows; row++) {
+        int8_t *out = q->out[row] + q->out_channel;
+        const uint8_t *from = q->results + 4u * row;
+        for (uint32_t x = 0; x < q->out_w; x++, out += q->out_channels, from += j->m->results) {
             for (uint32_t i = 0; i < n; i++) {
-                to[i] = results[i];
+                out[i] = (int8_t)from[i];
             }
         }
     }
+}
+
+/* The next run takes lanes [lane, lane + n), their first result at `result` of the place of lane `to`. */
+static void aim(job *j, uint32_t lane, uint32_t n, uint32_t to, uint32_t result)
+{
+    const method *m = j->m;
+    dft_depthwise_quad *q = &j->q;
+    uint32_t tiles = (j->p->out_w + m->outputs - 1u) / m->outputs;
+    q->plane = (uint8_t *)j->planes + m->plane * lane;
+    q->plane_end = q->plane + m->plane * n;
+    q->end = (uint32_t)q->plane + tiles * m->tile;
+    q->result = (int32_t)(m->plane * to + result) - (int32_t)(m->plane * lane + m->tile);
+    q->results = (uint8_t *)j->planes + m->plane * to;
 }
 
 /* Multiplier 1: four channels, the results over the planes of the first. */
-static void quads(const job *j)
+static void quads(job *j)
 {
-    const dft_depthwise_rows_params *p = j->p;
-    const int8_t *record = p->records;
-    for (uint32_t c = 0; c < p->in_c; c += LANES, record += LANES * p->record) {
-        uint32_t left = p->in_c - c;
-        uint32_t lanes = left < LANES ? left : LANES;
-        widen(j, c, lanes);
-        run(j, record, 0, lanes, 0, 0);
-        store(j, 0, c, lanes);
-        fill_padding(j, 0);
+    dft_depthwise_quad *q = &j->q;
+    uint32_t end = j->p->in_c & ~(LANES - 1u), left = j->p->in_c - end;
+    aim(j, 0, LANES, 0, 0);
+    for (; q->channel < end; q->channel += LANES, q->out_channel += LANES) {
+        widen(j);
+        j->m->run(q);
+        j->m->store(q);
+        if (j->fill_padding) {
+            fill_padding(j, 1);
+        }
+    }
+    if (left > 0) {
+        widen_some(j, left);
+        aim(j, 0, left, 0, 0);
+        j->m->run(q);
+        store_some(j, left);
     }
 }
 
 /* Three input channels; their planes stay until all products of a channel are done. */
-static void multiplied(const job *j)
+static void multiplied(job *j)
 {
-    const dft_depthwise_rows_params *p = j->p;
-    const int8_t *record = p->records;
-    uint32_t done = 0, held = 0;
-    for (uint32_t c = 0; c < p->in_c; c += LANES - 1u) {
-        uint32_t left = p->in_c - c;
+    dft_depthwise_quad *q = &j->q;
+    uint32_t multiplier = j->p->multiplier, held = 0;
+    for (; q->channel < j->p->in_c; q->channel += LANES - 1u) {
+        uint32_t left = j->p->in_c - q->channel;
         uint32_t lanes = left < LANES - 1u ? left : LANES - 1u;
-        widen(j, c, lanes);
-        for (uint32_t i = 0; i < lanes * p->multiplier; i++, record += p->record) {
-            run(j, record, i / p->multiplier, 1, LANES - 1u, held++);
-            if (held == LANES || i + 1u == lanes * p->multiplier) {
-                store(j, LANES - 1u, done, held);
-                done += held;
-                held = 0;
+        widen_some(j, lanes);
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            for (uint32_t i = 0; i < multiplier; i++) {
+                aim(j, lane, 1, LANES - 1u, held);
+                j->m->run(q);
+                if (++held == LANES) {
+                    j->m->store(q);
+                    q->out_channel += LANES;
+                    held = 0;
+                }
             }
         }
+        store_some(j, held);
+        q->out_channel += held;
+        held = 0;
     }
+}
+
+/* Which rows are there decides how to widen them. */
+static void set_rows(job *j)
+{
+    const method *m = j->m;
+    const int8_t *zeros = (const int8_t *)((uint8_t)j->p->in_zp * 0x01010101u), *some = 0;
+    uint32_t missing = 0;
+    for (uint32_t row = 0; row < m->rows; row++) {
+        const int8_t *in = row < j->event->rows + 2u ? j->event->in[row] : 0;
+        j->q.rows[row] = in;
+        missing |= (uint32_t)(in == 0) << row;
+        some = in != 0 ? in : some;
+    }
+    uint32_t bottom = 1u << (m->rows - 1u);
+    uint32_t one = missing == 1u || missing == bottom;
+    for (uint32_t row = 0; row < m->rows; row++) {
+        if ((missing >> row & 1u) != 0) {
+            j->q.rows[row] = one ? zeros : some;
+        }
+    }
+    j->widen = missing == 1u ? m->widen_top : missing == bottom ? m->widen_bottom : m->widen;
+    j->fill_rows = one ? 0 : missing;
+}
+
+static void set_quad(job *j)
+{
+    const dft_depthwise_rows_params *p = j->p;
+    const method *m = j->m;
+    dft_depthwise_quad *q = &j->q;
+    uint32_t outputs = (p->out_w + 1u) / 2u * 2u;
+    q->channels = p->in_c;
+    q->pixels = p->in_w;
+    q->zero = (uint16_t)p->in_zp * 0x00010001u;
+    q->channel = 0;
+    q->out_channel = 0;
+    q->out_channels = (uint32_t)p->in_c * p->multiplier;
+    q->out_w = p->out_w;
+    q->out[0] = j->event->out[0];
+    q->out[1] = j->event->out[j->event->rows > 1u ? 1 : 0];
+    q->table = p->table != 0 ? p->table + 128 : 0;
+    q->record = p->records;
+    q->round = 2 * p->out_zp + 1;
+    q->tiles = p->tiles;
+    q->odd = m->outputs == 4u ? p->pad_left & 1u : 0;
+    q->to = place(j, p->pad_left - q->odd, 0, 0);
+    q->padding = q->to;
+    if (m->outputs == 2u) {
+        q->padding = p->pad_left == 1u ? j->planes : q->to;
+    } else {
+        q->to -= 2;
+        q->padding = q->to;
+        outputs = 2u * p->out_w;
+    }
+    j->fill_padding = p->pad_left > 1u || outputs > (uint32_t)p->pad_left + p->in_w;
 }
 
 static void rows_3x3(const dft_depthwise_rows_params *p, const dft_event *event)
 {
-    job j = {p, event, p->kind == DFT_DEPTHWISE_3X3_S1, event->rows + 2u, event->scratch};
-    for (uint32_t lane = 0; lane < LANES; lane++) {
-        fill_padding(&j, lane);
-    }
+    job j;
+    j.p = p;
+    j.event = event;
+    j.m = &methods[p->kind - 1u];
+    j.planes = event->scratch;
+    set_rows(&j);
+    set_quad(&j);
+    fill_padding(&j, LANES);
     if (p->multiplier == 1u) {
         quads(&j);
     } else {
@@ -204,8 +262,10 @@ static void rows_3x3(const dft_depthwise_rows_params *p, const dft_event *event)
 void dft_depthwise_rows(const void *params, const dft_event *event)
 {
     const dft_depthwise_rows_params *p = params;
-    if (p->kind == DFT_DEPTHWISE_ANY) {
+    if (p->kind == DFT_DEPTHWISE_PLAIN) {
         dft_depthwise_plain(p, event);
+    } else if (p->kind == DFT_DEPTHWISE_ANY) {
+        dft_depthwise_taps(p, event);
     } else {
         rows_3x3(p, event);
     }

@@ -5,13 +5,21 @@
     .fpu fpv5-d16
     .thumb
 
-/* Four pixels' words a b c d (rows 0 … 3, four channels each) at offset r12 become 32 bytes at r5.
- * PKH first, so that one SXTB16 gives a finished pair. */
-.macro widen_pixel
-    ldr     r8, [r0, r12]
-    ldr     r10, [r1, r12]
-    ldr     r9, [r2, r12]
-    ldr     r11, [r3, r12]
+/* A row's word of four channels: at offset r12 from its pointer, or, `pad`, what stands in the pointer's place. */
+.macro take word, row, pad
+    .if     \pad
+    mov     \word, \row
+    .else
+    ldr     \word, [\row, r12]
+    .endif
+.endm
+
+/* A pixel's words of rows 0 … 3 become 32 bytes at r5. PKH first, so that one SXTB16 gives a finished pair. */
+.macro widen_pixel top, bottom
+    take    r8, r0, \top
+    take    r10, r1, 0
+    take    r9, r2, 0
+    take    r11, r3, \bottom
     add     r12, r12, r4
     pkhbt   r6, r8, r10, lsl #16    /* rows 0 1, channels 0 1 */
     pkhtb   r10, r10, r8, asr #16   /* rows 0 1, channels 2 3 */
@@ -29,59 +37,70 @@
     stmia   r5!, {r8-r11}
 .endm
 
-    .section .text.dft_depthwise_s1_widen, "ax", %progbits
-    .global dft_depthwise_s1_widen
-    .type   dft_depthwise_s1_widen, %function
-/* r0 rows, r1 bytes from pixel to pixel, r2 pixels >= 1, r3 to. */
-dft_depthwise_s1_widen:
+.macro widen name, top, bottom
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type   \name, %function
+/* r0 quad. Two pixels a turn; an odd number of them enters at the second. */
+\name:
     push    {r4-r11, lr}
-    mul     lr, r2, r1              /* offset behind the last pixel */
-    mov     r4, r1
-    mov     r5, r3
-    mov     r12, #0
-    lsrs    r2, r2, #1
-    ldm     r0, {r0-r3}
+    mov     r12, r0
+    ldrd    r10, r9, [r12, #32]     /* channel, pixels */
+    ldm     r12, {r0-r7}
+    strd    r6, r6, [r7]
+    mla     lr, r9, r4, r10         /* offset behind the last pixel */
+    mov     r12, r10
+    lsrs    r9, r9, #1
     bcs     2f
-1:  widen_pixel
-2:  widen_pixel
+1:  widen_pixel \top, \bottom
+2:  widen_pixel \top, \bottom
     cmp     r12, lr
     bne     1b
     pop     {r4-r11, pc}
-    .size   dft_depthwise_s1_widen, . - dft_depthwise_s1_widen
+    .size   \name, . - \name
+.endm
+
+    widen   dft_depthwise_s1_widen, 0, 0
+    widen   dft_depthwise_s1_widen_top, 1, 0
+    widen   dft_depthwise_s1_widen_bottom, 0, 1
 
     .section .text.dft_depthwise_s1_store, "ax", %progbits
     .global dft_depthwise_s1_store
     .type   dft_depthwise_s1_store, %function
-/* r0 from, r1 two rows, r2 bytes from pixel to pixel, r3 pixels >= 1. The second row is written first: where there
- * is none, the first one stands for it. */
+/* r0 quad. The second row is written first: where there is none, the first one stands for it. */
 dft_depthwise_s1_store:
-    push    {r4-r6, lr}
-    mul     r12, r3, r2
-    mov     r4, #0
+    push    {r4-r7, lr}
+    ldrd    r2, r4, [r0, #92]       /* out_channels, out_channel */
+    ldr     r3, [r0, #100]
+    ldrd    r1, r7, [r0, #84]       /* out */
+    ldr     r0, [r0, #80]
+    mla     r12, r3, r2, r4
     lsrs    r3, r3, #1
-    ldrd    r1, r3, [r1]
     bcs     2f
 1:  ldrd    r5, r6, [r0], #32
-    str     r6, [r3, r4]
+    str     r6, [r7, r4]
     str     r5, [r1, r4]
     add     r4, r4, r2
 2:  ldrd    r5, r6, [r0], #32
-    str     r6, [r3, r4]
+    str     r6, [r7, r4]
     str     r5, [r1, r4]
     add     r4, r4, r2
     cmp     r4, r12
     bne     1b
-    pop     {r4-r6, pc}
+    pop     {r4-r7, pc}
     .size   dft_depthwise_s1_store, . - dft_depthwise_s1_store
 
     .section .text.dft_depthwise_s1_run, "ax", %progbits
     .global dft_depthwise_s1_run
     .type   dft_depthwise_s1_run, %function
-/* r0 run. Unpacks a channel's record and jumps to the tile of its shift, which comes back to the label below.
+/* r0 quad. Unpacks a channel's record and jumps to the tile of its shift, which comes back to the label below.
  * s0 s1 multiplier, rounding | s2 s3 table, bias | s4 s5 end, result | s6 s7 plane, plane_end | s8 record
- * s10 s11 round, tiles. For the tiles: r0 column, r2-r4 weights of rows 0 1 by column, r5-r7 of rows 1 2, r8 bias. */
+ * s10 s11 round, tiles | s12 quad. For the tiles: r0 column, r2-r4 weights of rows 0 1 by column, r5-r7 of rows 1 2,
+ * r8 bias. */
 dft_depthwise_s1_run:
     push    {r4-r11, lr}
+    vmov    s12, r0
+    adds    r0, #40
     vldm    r0, {s2-s11}
 1:  vmov    r0, s8
     ldr     r1, [r0, #4]
@@ -123,6 +142,9 @@ dft_depthwise_s1_next:
     vmov    s6, r0
     cmp     r0, r1
     bne     1b
+    vmov    r0, s12
+    vmov    r1, s8
+    str     r1, [r0, #64]
     pop     {r4-r11, pc}
     .size   dft_depthwise_s1_next, . - dft_depthwise_s1_next
     .size   dft_depthwise_s1_run, . - dft_depthwise_s1_run

@@ -16,47 +16,79 @@
     stmia   r5!, {r6-r11}
 .endm
 
-    .section .text.dft_depthwise_s2_widen, "ax", %progbits
-    .global dft_depthwise_s2_widen
-    .type   dft_depthwise_s2_widen, %function
-/* r0 three rows, r1 bytes from pixel to pixel, r2 pixels >= 1, r3 to; on the stack: four zero points, and whether
- * the first pixel stands in an odd column, a padded one before it. s0: where row 0 ends; s1: the last pixel stands
- * in an even column and its pair is still to be done. */
-dft_depthwise_s2_widen:
+/* A row's word of four channels at its pointer, or at r4 from there; or, `pad`, what stands in the pointer's place. */
+.macro take_even word, row, pad
+    .if     \pad
+    mov     \word, \row
+    .else
+    ldr     \word, [\row]
+    .endif
+.endm
+
+.macro take_odd word, row, pad
+    .if     \pad
+    mov     \word, \row
+    .else
+    ldr     \word, [\row, r4]
+    .endif
+.endm
+
+.macro move row, pad, by:vararg
+    .if     \pad == 0
+    add     \row, \row, \by
+    .endif
+.endm
+
+.macro widen name, top, bottom
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type   \name, %function
+/* r0 quad. A pair of columns a turn. A first pixel in an odd column enters where the even one, padding, has been taken;
+ * a last one in an even column is paired with itself, whose results nobody reads. s0: where row 1 ends; s1: there is
+ * such a last one and its turn is still to come. */
+\name:
     push    {r4-r11, lr}
-    ldrd    r7, r12, [sp, #36]
-    mov     r4, r1
-    mov     r5, r3
-    sub     r2, r2, r12             /* what follows a first odd one: pairs, and perhaps a last even one */
-    and     r3, r2, #1
-    bic     r6, r2, #1
-    vmov    s1, r3
-    ldm     r0, {r0-r2}
-    mul     r6, r6, r4
+    ldr     r12, [r0, #68]          /* odd */
+    ldr     r9, [r0, #36]           /* pixels */
+    ldr     r11, [r0, #32]          /* channel */
+    ldm     r0, {r0-r7}
+    strd    r6, r6, [r7]
+    subs    r9, r9, r12             /* behind a first odd one: pairs and perhaps a last even one */
+    and     r7, r9, #1
+    vmov    s1, r7
+    subs    r9, r9, r7
+    move    r0, \top, r11
+    move    r1, 0, r11
+    move    r2, \bottom, r11
+    add     r11, r9, r12
+    mla     r11, r11, r4, r1
+    vmov    s0, r11
     cmp     r12, #0
     beq     1f
-    mla     lr, r12, r4, r6
-    add     lr, lr, r0
-    vmov    s0, lr
+    bfi     r6, r6, #8, #8          /* from a pair of zero points, 00zz 00zz or ffzz ffzz, to four */
+    pkhbt   r6, r6, r6, lsl #16
+    mov     r7, r6
+    mov     r8, r6
+    mov     r10, r6
+    .if     \top == 0
     sub     r0, r0, r4
+    .endif
     sub     r1, r1, r4
+    .if     \bottom == 0
     sub     r2, r2, r4
-    mov     r8, r7
-    mov     r10, r7
+    .endif
     b       3f
-1:  add     r6, r6, r0
-    vmov    s0, r6
-    cmp     r0, r6
+1:  cmp     r9, #0
     beq     4f
-2:  ldr     r7, [r0]                /* even column */
-    ldr     r10, [r1]
-    ldr     r8, [r2]
-3:  ldr     r6, [r0, r4]            /* odd column */
-    ldr     r9, [r1, r4]
-    ldr     r11, [r2, r4]
-    add     r0, r0, r4, lsl #1
-    add     r1, r1, r4, lsl #1
-    add     r2, r2, r4, lsl #1
+2:  take_even r7, r0, \top
+    take_even r10, r1, 0
+    take_even r8, r2, \bottom
+3:  take_odd r6, r0, \top
+    take_odd r9, r1, 0
+    take_odd r11, r2, \bottom
+    move    r0, \top, r4, lsl #1
+    move    r1, 0, r4, lsl #1
+    move    r2, \bottom, r4, lsl #1
     pkhtb   r12, r9, r6, asr #16    /* channels 2 3: r12 odd, r3 even, lr row 2 */
     pkhtb   r3, r10, r7, asr #16
     pkhtb   lr, r11, r8, asr #16
@@ -66,25 +98,33 @@ dft_depthwise_s2_widen:
     two_channels r6, r7, r8
     two_channels r12, r3, lr
     vmov    r6, s0
-    cmp     r0, r6
+    cmp     r1, r6
     bne     2b
-4:  vmov    r6, s1                  /* the last one: paired with itself, whose results nobody reads */
+4:  vmov    r6, s1
     cbz     r6, 5f
     mov     r4, #0
     vmov    s1, r4
-    vmov    s0, r0
+    vmov    s0, r1
     b       2b
 5:  pop     {r4-r11, pc}
-    .size   dft_depthwise_s2_widen, . - dft_depthwise_s2_widen
+    .size   \name, . - \name
+.endm
+
+    widen   dft_depthwise_s2_widen, 0, 0
+    widen   dft_depthwise_s2_widen_top, 1, 0
+    widen   dft_depthwise_s2_widen_bottom, 0, 1
 
     .section .text.dft_depthwise_s2_store, "ax", %progbits
     .global dft_depthwise_s2_store
     .type   dft_depthwise_s2_store, %function
-/* r0 from, r1 row, r2 bytes from pixel to pixel, r3 pixels >= 1. */
+/* r0 quad. */
 dft_depthwise_s2_store:
     push    {r4, lr}
-    mul     r12, r3, r2
-    mov     r4, #0
+    ldrd    r2, r4, [r0, #92]       /* out_channels, out_channel */
+    ldr     r3, [r0, #100]
+    ldr     r1, [r0, #84]           /* out */
+    ldr     r0, [r0, #80]
+    mla     r12, r3, r2, r4
     lsrs    r3, r3, #1
     bcs     2f
 1:  ldr     lr, [r0], #48
@@ -101,10 +141,12 @@ dft_depthwise_s2_store:
     .section .text.dft_depthwise_s2_run, "ax", %progbits
     .global dft_depthwise_s2_run
     .type   dft_depthwise_s2_run, %function
-/* As dft_depthwise_s1_run. For the tiles: r0 pair of columns, r2-r4 weights of rows 0 1 by column, r5 those of row 2
+/* r0 quad. As dft_depthwise_s1_run. For the tiles: r0 pair of columns, r2-r4 weights of rows 0 1 by column, r5 those of row 2
  * in columns 0 1, r6 in column 2, r8 bias. */
 dft_depthwise_s2_run:
     push    {r4-r11, lr}
+    vmov    s12, r0
+    adds    r0, #40
     vldm    r0, {s2-s11}
 1:  vmov    r0, s8
     ldr     r1, [r0, #4]
@@ -143,6 +185,9 @@ dft_depthwise_s2_next:
     vmov    s6, r0
     cmp     r0, r1
     bne     1b
+    vmov    r0, s12
+    vmov    r1, s8
+    str     r1, [r0, #64]
     pop     {r4-r11, pc}
     .size   dft_depthwise_s2_next, . - dft_depthwise_s2_next
     .size   dft_depthwise_s2_run, . - dft_depthwise_s2_run

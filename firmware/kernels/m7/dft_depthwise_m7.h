@@ -11,32 +11,66 @@
 
 #include "dft_depthwise_rows.h"
 
-/* Channels one after the other, each from the next four of these words; the assembly keeps them in s2 … s11. */
-typedef struct dft_depthwise_run {
-    const int8_t *table; /* its middle */
-    int32_t bias;        /* filled in by the assembly */
-    uint32_t end;        /* address behind the last column of outputs, for the first channel */
-    int32_t result;      /* from there to results, less the channels' distance */
-    uint8_t *plane;      /* column 0 of the first channel, */
-    uint8_t *plane_end;  /* and of the channel behind the last */
-    const int8_t *record;
-    uint32_t unused;
-    int32_t round;       /* twice the output's zero point, plus one */
-    dft_depthwise_tile *const *tiles;
-} dft_depthwise_run;
+/* Four channels of an event; the assembly reads it by offsets in this order. */
+typedef struct dft_depthwise_quad {
+    const int8_t *rows[4]; /* 0: channel 0, or four zero points in the pointer's place where the row is padding */
+    uint32_t channels;     /* 16: bytes from pixel to pixel */
+    int16_t *to;           /* 20: column of the first pixel, or the pair of columns that holds it */
+    uint32_t zero;         /* 24: a pair of zero points, */
+    int16_t *padding;      /* 28: and where they belong before every quad: two words */
+    uint32_t channel;      /* 32: the first of the quad */
+    uint32_t pixels;       /* 36: to widen, >= 1 */
+    const int8_t *table;   /* 40: its middle. From here on s2 … s11 of the tiles: */
+    int32_t bias;          /* 44: theirs */
+    uint32_t end;          /* 48: address behind the last column of outputs, for the first channel */
+    int32_t result;        /* 52: from there to results, less the channels' distance */
+    uint8_t *plane;        /* 56: column 0 of the first channel, */
+    uint8_t *plane_end;    /* 60: and of the channel behind the last */
+    const int8_t *record;  /* 64: of the first channel; moved on */
+    uint32_t odd;          /* 68: stride 2: the first pixel's column is odd */
+    int32_t round;         /* 72: twice the output's zero point, plus one */
+    dft_depthwise_tile *const *tiles; /* 76 */
+    const uint8_t *results; /* 80: those of column 0 */
+    int8_t *out[2];        /* 84: rows; the same one twice where there is no second */
+    uint32_t out_channels; /* 92: bytes from pixel to pixel */
+    uint32_t out_channel;  /* 96 */
+    uint32_t out_w;        /* 100 */
+} dft_depthwise_quad;
 
-void dft_depthwise_s1_run(const dft_depthwise_run *run);
-void dft_depthwise_s2_run(const dft_depthwise_run *run);
+/* Windows without tiles: depthwise_taps.c. */
+void dft_depthwise_taps(const dft_depthwise_rows_params *p, const dft_event *event);
 
-/* Stride 1: `pixels` of four channels from four rows into columns at `to`; `channels`: bytes from pixel to pixel. */
-void dft_depthwise_s1_widen(const int8_t *const *rows, uint32_t channels, uint32_t pixels, int16_t *to);
+/* Output channels of a window of one row or one column; the assembly reads it by offsets in this order. */
+typedef struct dft_depthwise_line {
+    const int8_t *taps[5];
+    uint32_t step;         /* 20: bytes from output to output, below them */
+    uint32_t out_step;     /* 24: and in the output row */
+    uint32_t pairs_end;    /* 28: `step` times an even number of outputs, at least two, */
+    const int8_t *table;   /* 32: its middle */
+    uint32_t end;          /* 36: and times all */
+    uint32_t channel;      /* 40: of the first input channel in a pixel */
+    uint32_t multiplier;   /* 44 */
+    const int8_t *records; /* 48 */
+    int32_t round;         /* 52: twice the output's zero point, plus one */
+    uint32_t channels;     /* 56: output channels */
+    int8_t *out;           /* 60 */
+} dft_depthwise_line;
 
-/* Stride 2: three rows. `zero`: four zero points; `odd`: the first pixel's column is odd, that before it padding. */
-void dft_depthwise_s2_widen(const int8_t *const *rows, uint32_t channels, uint32_t pixels, int16_t *to, uint32_t zero,
-                            uint32_t odd);
+typedef void dft_depthwise_line_work(const dft_depthwise_line *line);
 
-/* Words of four results at `from` to pixels of two rows, of one. */
-void dft_depthwise_s1_store(const int16_t *from, int8_t *const *out, uint32_t channels, uint32_t pixels);
-void dft_depthwise_s2_store(const int16_t *from, int8_t *out, uint32_t channels, uint32_t pixels);
+extern dft_depthwise_line_work dft_depthwise_line_3, dft_depthwise_line_3_table;
+extern dft_depthwise_line_work dft_depthwise_line_5, dft_depthwise_line_5_table;
+
+typedef void dft_depthwise_work(dft_depthwise_quad *q);
+
+/* Rows to columns: where all rows are there, where the first or the last one is padding. */
+extern dft_depthwise_work dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom;
+extern dft_depthwise_work dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom;
+
+/* Channels from `plane` to `plane_end`, whose columns are ready. */
+extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_s2_run;
+
+/* Results of four channels to the output rows. */
+extern dft_depthwise_work dft_depthwise_s1_store, dft_depthwise_s2_store;
 
 #endif

@@ -55,7 +55,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_shift_max": 172,
     "dft_input_rows": 4,
     "dft_table_rows_params": 8,
-    "dft_depthwise_rows_params": 92,
+    "dft_depthwise_rows_params": 96,
     "dft_sum_rows_params": 36,
     "dft_exact_sum_rows_params": 48,
     "dft_mul_rows_params": 40,

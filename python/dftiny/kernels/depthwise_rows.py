@@ -19,11 +19,12 @@ from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
-_ANY, _S1, _S2 = 0, 1, 2  # DFT_DEPTHWISE_ANY …
+_ANY, _S1, _S2, _PLAIN = 0, 1, 2, 3  # DFT_DEPTHWISE_ANY …
 _ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: (0, 1, 3, 4, 2, 6, 5, 7, 8)}
 _NAMES = {_S1: "s1", _S2: "s2"}
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
+_COPY_BYTES = 8 << 10  # at most, unless one channel takes more
 _BYTE, _HALF = 0xFF, 0xFFFF
 
 
@@ -52,7 +53,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         "dft_depthwise_rows_params",
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),
-        scratch_bytes=_scratch(window, kind),
+        scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
         rows=min(choice.rows or 2, 2, window.out_size[0]) if kind == _S1 else 1,
         symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
     )
@@ -103,7 +104,9 @@ def _channels(graph: Graph, op: Op) -> _Channels | None:
 
 
 def _kind(window: _Window, right: np.ndarray) -> int:
-    if window.kernel != (3, 3) or right.min() < 1 or right.max() > _SHIFTS:
+    if right.min() < 1:
+        return _PLAIN
+    if window.kernel != (3, 3) or right.max() > _SHIFTS:
         return _ANY
     return {(1, 1): _S1, (1, 2): _S2, (2, 2): _S2}.get(window.stride, _ANY)
 
@@ -138,28 +141,43 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
         ("out_zp", y.zero_point),
         ("in_zp", x.zero_point),
         ("columns", _columns(window, kind)),
+        ("block", _block(window, kind, x.shape[3])),
     )
 
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    if kind == _ANY:
-        return 0
-    tile = 2 if kind == _S1 else 4
+    tile = {_S1: 2, _S2: 4}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
     columns = max(needed, window.pad[1] + window.in_size[1])
-    return columns if kind == _S1 else columns + columns % 2
+    return columns + columns % 2 if kind == _S2 else columns
 
 
-def _scratch(window: _Window, kind: int) -> int:
-    """Stride 1: two words a column and channel of a quad; stride 2: three words a pair of columns."""
-    return _columns(window, kind) * {_ANY: 0, _S1: 32, _S2: 24}[kind]
+def _block(window: _Window, kind: int, channels: int) -> int:
+    """Channels that are copied at once because columns of padding belong between their rows; 0 without padding."""
+    columns = _columns(window, kind)
+    if kind != _ANY or columns == window.in_size[1]:
+        return 0
+    return max(1, min(channels, _COPY_BYTES // (window.kernel[0] * columns)))
+
+
+def _scratch(window: _Window, kind: int, channels: int) -> int:
+    """Stride 1: two words a column and channel of a quad; stride 2: three words a pair of columns. Else copied rows, or
+    one of zero points."""
+    columns = _columns(window, kind)
+    if kind != _ANY:
+        return columns * {_S1: 32, _S2: 24}.get(kind, 0)
+    block = _block(window, kind, channels)
+    if block > 0:
+        return block * window.kernel[0] * columns
+    below = (window.out_size[0] - 1) * window.stride[0] + window.kernel[0] - window.pad[0] > window.in_size[0]
+    return columns * channels if window.pad[0] > 0 or below else 0
 
 
 def _tiles(kind: int, right: np.ndarray, relu: bool) -> list[str]:
     """Tile by shift − 1, "" where no channel needs it."""
-    if kind == _ANY:
+    if kind not in _NAMES:
         return [""] * _SHIFTS
     name = f"{_NAMES[kind]}_{'relu' if relu else 'table'}"
     return [f"{name}_{e}" if (right == e).any() else "" for e in range(1, _SHIFTS + 1)]

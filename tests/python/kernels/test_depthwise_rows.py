@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from row_harness import Case, Harness, case_of, expected
+from row_harness import Case, Harness
 
+from dftiny import int8
 from dftiny.graph import DepthwiseOptions, Graph, Op, PadOptions, Quant, TableOptions, Tensor, window_out
-from dftiny.kernels import row_makers
-from dftiny.kernels.depthwise_rows import depthwise_rows
 from dftiny.kernels.rows import Choice
-from dftiny.plan.lanes import Lane, LaneMaker
+from dftiny.plan.lanes import LaneMaker
 from dftiny.steps import steps
 
 KIND = "DEPTHWISE_CONV_2D"
@@ -35,22 +34,6 @@ class Layer:
     linear: bool = True
     spread: float = 2.0
     rows: int = 0
-
-
-@pytest.fixture(autouse=True)
-def by_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(row_makers.MAKERS, KIND, depthwise_rows)
-
-
-class OneChoice(LaneMaker):
-    """Lanes of one choice."""
-
-    def __init__(self, graph: Graph, choice: Choice) -> None:
-        super().__init__(steps(graph))
-        self.choice = choice
-
-    def lane(self, index: int, choice: Choice | None = None, *, flat: bool = False) -> Lane:
-        return super().lane(index, choice or self.choice, flat=flat)
 
 
 def graph_of(layer: Layer, seed: int) -> Graph:
@@ -96,12 +79,14 @@ def case_and_result(layer: Layer, seed: int) -> tuple[Case, np.ndarray]:
     """The layer as a row kernel with a random input, and what the oracle says of it, int8[rows, bytes]."""
     graph = graph_of(layer, seed)
     x = np.random.default_rng(seed + 1).integers(-128, 128, (1, *layer.size)).astype(np.int8)
-    case = case_of(graph, x, KIND, OneChoice(graph, Choice(rows=layer.rows)))
-    assert case.lane.step.pad == (layer.pad or (0, 0, 0, 0))
-    assert (case.lane.step.table is not None) == layer.table
-    want = expected(graph, case, x)
+    maker = LaneMaker(steps(graph))
+    assert len(maker) == 1
+    lane = maker.lane(0, Choice(rows=layer.rows))
+    assert lane.step.pad == (layer.pad or (0, 0, 0, 0))
+    assert (lane.step.table is not None) == layer.table
+    want = int8.run(graph, x)[0].reshape(lane.shape.rows, lane.shape.row_bytes)
     assert len(np.unique(want)) > 3
-    return case, want
+    return Case(lane, (x[0].reshape(layer.size[0], -1),)), want
 
 
 LAYERS = [
