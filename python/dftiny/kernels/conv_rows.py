@@ -198,7 +198,9 @@ def _in_place(m: _Map, block: int) -> bool:
     """A block of pixels is read before any of it is written, and no pixel is read again behind it: a last tile that
     overlaps the one before must be of the same block."""
     pixelwise = m.kernel == m.stride == (1, 1) and m.in_size == m.out_size and m.groups == 1
-    return pixelwise and m.out_depth <= m.depth and (m.out_size[1] % _TILE == 0 or block >= m.out_size[1])
+    width = m.out_size[1]
+    together = width % _TILE == 0 or width <= block or width % block >= _TILE
+    return pixelwise and m.out_depth <= m.depth and together
 
 
 def _rounded(pixels: int) -> int:

@@ -40,7 +40,12 @@ _LEAN = (
     Variant(Choice(rows=1, block=8)),
     Variant(Choice(rows=1, block=4, wide=True)),
 )
-_BY_ITSELF = (Variant(Choice(block=256), flat=True), ALONE, *_LEAN)
+_BY_ITSELF = (
+    Variant(Choice(block=256), flat=True),
+    ALONE,
+    *(Variant(Choice(block=n), flat=True) for n in (32, 16, 8)),
+    *_LEAN,
+)
 _TOGETHER = (Variant(Choice()), *_LEAN)
 
 
