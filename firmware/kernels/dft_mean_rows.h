@@ -4,14 +4,13 @@
 #define DFT_MEAN_ROWS_H
 
 #include "dft_rows.h"
+#include "dft_runs.h"
 
 /* aux: int32[channels], sums so far. */
 typedef struct dft_mean_rows_params {
-    uint16_t height, width, channels;
-    int16_t out_zp;
-    int32_t offset; /* -input zero point * height * width */
-    int32_t mult;
-    uint16_t left1, right;
+    uint16_t height, width;
+    uint32_t channels;
+    dft_mean_scale scale;
     const int8_t *table; /* [256] in the order −128…127 behind the mean, or null */
 } dft_mean_rows_params;
 

@@ -41,6 +41,15 @@ void dft_minimum_run(const int8_t *a, const int8_t *b, int8_t *out, uint32_t n);
 /* sums[c] += the values of channel c of `width` ≤ 256 pixels. */
 void dft_column_run(const int8_t *in, int32_t *sums, uint32_t width, uint32_t channels);
 
+/* Sums to means: (sum + offset) · mult / 2^31, halves up, then / 2^right, halves away from zero;
+ * 1 ≤ right ≤ 22. `round` as in dft_channel. */
+typedef struct dft_mean_scale {
+    int32_t offset, mult, round;
+    uint32_t right;
+} dft_mean_scale;
+
+void dft_mean_run(const dft_mean_scale *p, const int32_t *sums, int8_t *out, uint32_t n);
+
 /* out[k] = in[indices[k]]; `out` lies apart from `in`. */
 void dft_gather_run(const uint16_t *indices, const int8_t *in, int8_t *out, uint32_t count);
 

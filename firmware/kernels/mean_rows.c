@@ -4,9 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "dft_requant.h"
-#include "dft_runs.h"
-
 #define DFT_COLUMN_MAX 256u
 
 static void take_row(const dft_mean_rows_params *p, const int8_t *in, int32_t *sums)
@@ -19,14 +16,6 @@ static void take_row(const dft_mean_rows_params *p, const int8_t *in, int32_t *s
     }
 }
 
-static void finish(const dft_mean_rows_params *p, const int32_t *sums, int8_t *out)
-{
-    for (uint32_t c = 0; c < p->channels; c++) {
-        int32_t v = dft_requant(sums[c] + p->offset, p->mult, p->left1, p->right) + p->out_zp;
-        out[c] = (int8_t)dft_saturate(v);
-    }
-}
-
 void dft_mean_rows(const void *params, const dft_event *event)
 {
     const dft_mean_rows_params *p = params;
@@ -36,7 +25,7 @@ void dft_mean_rows(const void *params, const dft_event *event)
     }
     take_row(p, event->in[0], sums);
     if (event->row + 1u == p->height) {
-        finish(p, sums, event->out[0]);
+        dft_mean_run(&p->scale, sums, event->out[0], p->channels);
         if (p->table != NULL) {
             dft_table_run(p->table, event->out[0], event->out[0], p->channels);
         }

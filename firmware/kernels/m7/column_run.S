@@ -43,14 +43,17 @@ dft_column_run:
     subs    r12, r12, #1
     bne     2b
 3:
-    ands    r12, r2, #3
-    beq     4f
-6:
+    lsls    r12, r2, #31                @ carry: two pixels more; not zero: one more
+    bcc     6f
     ldr     r10, [r4]
-    add     r4, r4, r3
+    ldr     r11, [r4, r3]
     SUM     r10
-    subs    r12, r12, #1
-    bne     6b
+    SUM     r11
+    add     r4, r4, r5
+6:
+    beq     4f
+    ldr     r10, [r4]
+    SUM     r10
 4:
     ldm     r1, {r4, r10, r11, r12}
     sxtah   r4, r4, r8
@@ -81,3 +84,27 @@ dft_column_run:
 8:
     pop     {r4-r11, pc}
     .size   dft_column_run, . - dft_column_run
+
+/* void dft_mean_run(const dft_mean_scale *p, const int32_t *sums, int8_t *out, uint32_t n)
+ * r0 right, r1 sums, r2 out, r3 how many left, r4 offset, r5 mult, r6 round, r12 a sum, lr a value. */
+    .section .text.dft_mean_run, "ax", %progbits
+    .global dft_mean_run
+    .type   dft_mean_run, %function
+    .thumb_func
+dft_mean_run:
+    push    {r4-r6, lr}
+    ldm     r0, {r4-r6}
+    ldr     r0, [r0, #12]
+1:
+    ldr     r12, [r1], #4
+    add     r12, r12, r4
+    lsl     r12, r12, #1
+    add     lr, r6, r12, asr #31        @ one less where the sum is negative
+    smmlar  lr, r12, r5, lr
+    asr     lr, lr, r0
+    ssat    lr, #8, lr
+    strb    lr, [r2], #1
+    subs    r3, r3, #1
+    bne     1b
+    pop     {r4-r6, pc}
+    .size   dft_mean_run, . - dft_mean_run

@@ -61,7 +61,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_mul_rows_params": 40,
     "dft_gate_rows_params": 44,
     "dft_extremum_rows_params": 24,
-    "dft_mean_rows_params": 24,
+    "dft_mean_rows_params": 28,
     "dft_pool_rows_params": 20,
     "dft_gather_rows_params": 24,
     "dft_concat_rows_params": 16,

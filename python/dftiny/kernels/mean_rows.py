@@ -6,7 +6,7 @@ from typing import cast
 
 from dftiny import int8
 from dftiny.graph import Graph, MeanOptions
-from dftiny.kernels.calls import Fields, split_shift
+from dftiny.kernels.calls import RIGHT_MAX, Fields
 from dftiny.kernels.row_shape import fused_table
 from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
@@ -23,20 +23,17 @@ def mean_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         return None
     height, width, channels = x.shape[1:]
     mult, shift = int8.mean_params(graph, op)
-    left1, right = split_shift(shift)
     # The same bounds as of the whole operator: nothing passes 31 bits.
-    if 255 * height * width << (left1 - 1) >= 1 << 30 or max(x.shape) > _LIMIT_16:
+    large = 255 * height * width << max(shift, 0) >= 1 << 30 or max(x.shape) > _LIMIT_16
+    if large or not -RIGHT_MAX <= shift <= -1:
         return None
-    fields: Fields = (
-        ("height", height),
-        ("width", width),
-        ("channels", channels),
-        ("out_zp", y.zero_point),
+    scale: Fields = (
         ("offset", -x.zero_point * height * width),
         ("mult", mult),
-        ("left1", left1),
-        ("right", right),
+        ("round", (1 << -shift >> 1) + y.zero_point * (1 << -shift)),
+        ("right", -shift),
     )
+    fields: Fields = (("height", height), ("width", width), ("channels", channels), ("scale", scale))
     return RowCall(
         "dft_mean_rows",
         "dft_mean_rows_params",

@@ -21,7 +21,7 @@ def graph_of(shape, zero: int = -20, out_scale: float = 0.013, *, keep: bool = T
 @pytest.mark.parametrize("zero", [-128, 0, 127])
 def test_equals_the_oracle(harness: Harness, shape, zero: int) -> None:
     rng = np.random.default_rng(1)
-    graph = graph_of(shape, zero)
+    graph = graph_of(shape, zero, 0.12 if shape[1] * shape[2] < 8 else 0.013)
     harness.check(graph, random_values(rng, graph))
     harness.check(graph, random_values(rng, graph), rng.integers(-128, 128, 256).astype(np.int8))
 
@@ -45,7 +45,12 @@ def test_other_axes_are_refused(axes) -> None:
     assert row_call(graph, step_of(graph, graph.ops[0]), Choice()) is None
 
 
-@pytest.mark.parametrize(("width", "limit"), [(24, 1.2), (12, 1.55), (48, 1.1)])
+def test_means_finer_than_their_map_are_refused() -> None:
+    graph = graph_of((1, 1, 1, 4))
+    assert row_call(graph, step_of(graph, graph.ops[0]), Choice()) is None
+
+
+@pytest.mark.parametrize(("width", "limit"), [(48, 1.1), (24, 1.2), (12, 1.45), (6, 2.1)])
 def test_few_instructions(harness: Harness, width: int, limit: float) -> None:
     graph = graph_of((1, width, width, 56))
     checked = harness.check(graph, random_values(np.random.default_rng(3), graph))
