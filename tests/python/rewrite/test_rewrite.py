@@ -40,6 +40,46 @@ def test_random_nets() -> None:
     assert len(answers) > NETS * 0.8
 
 
+def shuffled_net(seed: int) -> SmallNet:
+    """Convolutions of all kinds with shuffles, padding and transposes anywhere between them."""
+    net = SmallNet((1, 7, 8, 4))
+    rng = np.random.default_rng(seed)
+    for choice in rng.integers(0, 8, 9):
+        _, h, w, c = net.shape()
+        if choice == 0 or c > 24:
+            net.conv(int(rng.choice([4, 6, 8])))
+        elif choice == 1 and c % 2 == 0:
+            net.conv(int(rng.choice([2, 4])) * 2, groups=2)
+        elif choice == 2 and c > 1:
+            net.conv(c * int(rng.integers(1, 3)), kernel=3, groups=c, padding="SAME")
+        elif choice == 3 and min(h, w) > 3:
+            net.depthwise(int(rng.integers(1, 3)))
+        elif choice == 4:
+            net.gather(rng.integers(0, c, c))
+        elif choice == 5:
+            net.pad((0, 1, 0, 0), (0, 0, 1, 0))
+        elif choice == 6:
+            net.transpose((0, 2, 1, 3))
+        else:
+            net.gather(rng.permutation(c))
+    net.conv(5)
+    return net
+
+
+def test_shuffles_anywhere() -> None:
+    """Each GATHER either goes where it is allowed to, or stays."""
+    left: Counter[int] = Counter()
+    for seed in range(80):
+        g = graph.load(shuffled_net(seed).model.bytes(), name=f"shuffled {seed}")
+        after = rewrite(g)
+        assert_well_formed(g, after)
+        assert_same(g, after, tiles(g, 3))
+        gathers, still = (sum(op.kind == "GATHER" for op in one.ops) for one in (g, after))
+        left[(still > 0) + (still == gathers)] += gathers > 0
+        assert still <= gathers
+    assert left[0] > 10 and left[1] > 10, "all of them go, or some of them"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_pass_can_be_switched_off(name: str) -> None:
     for seed in range(3):
