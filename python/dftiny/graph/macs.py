@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 
-from dftiny.graph.types import Graph, Op, ShiftMaxOptions
+from dftiny.graph.types import ConvOptions, Graph, Op, ShiftMaxOptions
 
 
 def macs(graph: Graph, op: Op) -> int:
     """Multiply-accumulates of one run of `op` (padding taps counted, as is usual)."""
     out = graph.tensors[op.outputs[0]]
     if op.kind == "CONV_2D":
+        assert isinstance(op.options, ConvOptions)
         _, kh, kw, per_group = graph.tensors[op.inputs[1]].shape
-        return out.elements * kh * kw * per_group
+        return out.elements * kh * kw * per_group // op.options.joined
     if op.kind == "DEPTHWISE_CONV_2D":
         w = graph.tensors[op.inputs[1]]
         return out.elements * math.prod(w.shape[1:3])

@@ -77,7 +77,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ConvOptions:
-    """CONV_2D. Filter int8[out, kh, kw, in/groups], bias int32[out]."""
+    """CONV_2D. Filter int8[out, kh, kw, in/groups], bias int32[out]. `joined` pixels of the file's operator are one
+    here, where a rewrite made it so: weights from one of them to another are 0 and count as no products."""
 
     stride_h: int
     stride_w: int
@@ -86,6 +87,7 @@ class ConvOptions:
     padding: Padding
     activation: Activation
     groups: int
+    joined: int = 1
 
 
 @dataclass(frozen=True)
@@ -251,7 +253,7 @@ class Op:
     """One operator, in execution order. `inputs` are tensor indices, −1 = absent.
 
     `index` is its place in the file; after a rewrite, that of the last operator it stands for, and `absorbed` the
-    places of the others (sorted)."""
+    places of the others (sorted). A view that a rewrite added shares the index of its neighbour."""
 
     index: int
     kind: str

@@ -48,14 +48,14 @@ def run(graph: Graph, x: np.ndarray) -> np.ndarray:
     _check_input(graph, x)
     out = graph.output
     result = np.empty((len(x), *out.shape[1:]), np.int8)
-    last = {t: op.index for op in graph.ops for t in op.inputs}
+    last = {t: position for position, op in enumerate(graph.ops) for t in op.inputs}
     step = _chunk(graph)
     for start in range(0, len(x), step):
         values = {graph.inputs[0]: x[start : start + step].reshape(-1, *graph.input.shape)}
-        for op in graph.ops:
+        for position, op in enumerate(graph.ops):
             values[op.outputs[0]] = _run_op(graph, op, values)
             for t in op.inputs:
-                if last.get(t) == op.index and t != graph.outputs[0]:
+                if last.get(t) == position and t != graph.outputs[0]:
                     values.pop(t, None)
         result[start : start + step] = values[graph.outputs[0]].reshape(-1, *out.shape[1:])
     return result

@@ -14,6 +14,7 @@ from dftiny.rewrite.dead import dead
 from dftiny.rewrite.depthwise import depthwise_from_grouped
 from dftiny.rewrite.layout import layout
 from dftiny.rewrite.pads import pad_from_concatenation
+from dftiny.rewrite.pixels import join_pixels
 from dftiny.rewrite.shift_max import shift_max
 from dftiny.rewrite.tables import table_from_constants
 
@@ -25,6 +26,7 @@ PASSES: Mapping[str, Callable[[Graph], Graph]] = MappingProxyType(
         "shift_max": shift_max,
         "layout": layout,
         "table_from_constants": table_from_constants,
+        "join_pixels": join_pixels,
         "dead": dead,
     }
 )

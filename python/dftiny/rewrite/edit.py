@@ -6,7 +6,7 @@ compared with the same tensor of the original. For the passes of dftiny.rewrite 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,15 +78,24 @@ def with_constant(graph: Graph, like: int, data: np.ndarray, quant: Quant | None
     return with_tensor(graph, graph.tensors[like].name, data.shape, quant, data)
 
 
-def merge(graph: Graph, old: Iterable[Op], new: Op) -> Graph:
-    """Put `new` where the last of the operators `old` stands, and take these away."""
-    places = {op.index for op in old}
-    last = max(places)
-    stands_for = {i for op in graph.ops if op.index in places for i in (op.index, *op.absorbed)}
-    merged = replace(new, index=last, absorbed=tuple(sorted(stands_for - {last})))
-    ops = (
-        merged if op.index == last else op for op in graph.ops if op.index == last or op.index not in places
-    )
+def merge(
+    graph: Graph, old: Iterable[Op], new: Op, *, before: Sequence[Op] = (), after: Sequence[Op] = ()
+) -> Graph:
+    """Put `new` where the last of the operators `old` stands, and take these away. `before` and `after` are views
+    that go with it, under the same number."""
+    gone = {op.outputs[0] for op in old}
+    members = [op for op in graph.ops if op.outputs[0] in gone]
+    last = members[-1]
+    stands_for = {i for op in members for i in (op.index, *op.absorbed)}
+    merged = replace(new, index=last.index, absorbed=tuple(sorted(stands_for - {last.index})))
+    views = ([replace(v, index=last.index) for v in side] for side in (before, after))
+    first, behind = views
+    ops: list[Op] = []
+    for op in graph.ops:
+        if op is last:
+            ops += [*first, merged, *behind]
+        elif op.outputs[0] not in gone:
+            ops.append(op)
     return replace(graph, ops=tuple(ops))
 
 
@@ -98,10 +107,11 @@ def bypass(graph: Graph, op: Op, source: int) -> Graph:
     ops: list[Op] = []
     gone = {op.index, *op.absorbed}
     for o in graph.ops:
-        if o.index == op.index:
+        if o is op:
             continue
         if target in o.inputs:
             inputs = tuple(source if t == target else t for t in o.inputs)
-            o, gone = replace(o, inputs=inputs, absorbed=tuple(sorted({*o.absorbed, *gone}))), set()  # noqa: PLW2901
+            stands_for = {*o.absorbed, *gone} - {o.index}
+            o, gone = replace(o, inputs=inputs, absorbed=tuple(sorted(stands_for))), set()  # noqa: PLW2901
         ops.append(o)
     return replace(graph, ops=tuple(ops))

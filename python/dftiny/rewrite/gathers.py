@@ -226,8 +226,8 @@ def _swapped(graph: Graph, op: Op, reader: Op, indices: np.ndarray) -> Graph:
     second = replace(
         op, index=reader.index, inputs=(middle, given), outputs=(out.index,), options=GatherOptions(axis)
     )
-    swap = {op.index: first, reader.index: second}
-    return replace(graph, ops=tuple(swap.get(o.index, o) for o in graph.ops))
+    swap = {op.outputs: first, reader.outputs: second}
+    return replace(graph, ops=tuple(swap.get(o.outputs, o) for o in graph.ops))
 
 
 RULES = (_unchanged, _consecutive, _into_producer, _into_consumer, _past_padding_and_depthwise)

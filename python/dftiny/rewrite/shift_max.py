@@ -74,18 +74,17 @@ def _maximum(w: Wiring, op: Op) -> Graph | None:
 
 
 def _fused(w: Wiring, branches: tuple[_Branch, ...], ops: tuple[Op, ...]) -> Graph:
-    """The operators of all branches as one; a GATHER that others read too stays."""
-    places = {o.index for o in ops}
-    gone = [o for o in ops if o.kind != "GATHER" or _all_within(w, o, places)]
-    last = max(gone, key=lambda o: o.index)
+    """The operators of all branches as one, `ops` with the last one first; a GATHER that others read too stays."""
+    members = {o.outputs for o in ops}
+    gone = [o for o in ops if o.kind != "GATHER" or _all_within(w, o, members)]
     inputs = (branches[0].source, *(c for b in branches for c in b.coefficients))
     options = ShiftMaxOptions(tuple(b.branch for b in branches))
-    return merge(w.graph, gone, Op(0, "SHIFT_MAX", inputs, last.outputs, options))
+    return merge(w.graph, gone, Op(0, "SHIFT_MAX", inputs, ops[0].outputs, options))
 
 
-def _all_within(w: Wiring, op: Op, places: set[int]) -> bool:
+def _all_within(w: Wiring, op: Op, members: set[tuple[int, ...]]) -> bool:
     target = op.outputs[0]
-    return target not in w.graph.outputs and all(r.index in places for r in w.readers[target])
+    return target not in w.graph.outputs and all(r.outputs in members for r in w.readers[target])
 
 
 def _branch(w: Wiring, op: Op) -> _Branch | None:

@@ -30,10 +30,13 @@ def assert_same(g: Graph, after: Graph, x: np.ndarray) -> None:
 
 
 def assert_well_formed(g: Graph, after: Graph) -> None:
-    """Order and numbering: indices rise and are the file's, nobody is absorbed by two or both absorbed and there."""
+    """Order and numbering: indices rise and are the file's, nobody is absorbed by two or both absorbed and there;
+    only views may share their neighbour's index."""
     indices = [op.index for op in after.ops]
     absorbed = [i for op in after.ops for i in op.absorbed]
-    assert indices == sorted(set(indices))
+    assert indices == sorted(indices)
+    moving = [op.index for op in after.ops if op.kind != "RESHAPE"]
+    assert len(moving) == len(set(moving))
     assert len(absorbed) == len(set(absorbed)) and not set(absorbed) & set(indices)
     assert {*absorbed, *indices} <= {op.index for op in g.ops}
     ready = set(g.inputs)

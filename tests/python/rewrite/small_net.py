@@ -74,12 +74,18 @@ class SmallNet:
         )
 
     def conv(
-        self, out: int, kernel: int = 1, groups: int = 1, padding: str = "VALID", single: bool = False
+        self,
+        out: int,
+        kernel: int | tuple[int, int] = 1,
+        groups: int = 1,
+        padding: str = "VALID",
+        single: bool = False,
     ) -> int:
         """`single`: one scale for all channels."""
         _, h, w, c = self.shape()
-        filters = self._weights((out, kernel, kernel, c // groups), 0, single)
-        size = (h, w) if padding == "SAME" else (h - kernel + 1, w - kernel + 1)
+        kh, kw = (kernel, kernel) if isinstance(kernel, int) else kernel
+        filters = self._weights((out, kh, kw, c // groups), 0, single)
+        size = (h, w) if padding == "SAME" else (h - kh + 1, w - kw + 1)
         inputs = (self.at, filters, self._bias(filters, out))
         return self.go("CONV_2D", inputs, (1, *size, out), (0.05, 4), **conv_options(1, padding))
 

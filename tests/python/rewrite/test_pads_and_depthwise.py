@@ -1,4 +1,4 @@
-"""pad_from_concatenation and depthwise_from_grouped: exact where they apply, and nowhere else."""
+"""pad_from_concatenation, depthwise_from_grouped and join_pixels: exact where they apply, and nowhere else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from exact import applied, kinds
 from small_net import ZERO, SmallNet
 
-from dftiny.graph import DepthwiseOptions, PadOptions
+from dftiny.graph import ConvOptions, DepthwiseOptions, PadOptions, total_macs
 from dftiny.steps import steps
 
 PADS = "pad_from_concatenation"
@@ -150,3 +150,34 @@ def test_other_groups_stay(channels: int, groups: int) -> None:
     net = SmallNet((1, 6, 5, channels))
     net.conv(4, kernel=3, groups=groups)
     assert kinds(applied(DEPTHWISE, net)) == ["CONV_2D"]
+
+
+@pytest.mark.parametrize(("channels", "n"), [(3, 4), (1, 4), (2, 2), (6, 2)])
+@pytest.mark.parametrize("single", [False, True])
+def test_pixels_are_joined(channels: int, n: int, single: bool) -> None:
+    net = SmallNet((1, 6, 8, channels))
+    net.conv(3, single=single)
+    after = applied("join_pixels", net)
+    assert kinds(after) == ["RESHAPE", "CONV_2D", "RESHAPE"]
+    assert isinstance(after.ops[1].options, ConvOptions) and after.ops[1].options.joined == n
+    assert after.tensors[after.ops[1].inputs[1]].shape == (3 * n, 1, 1, channels * n)
+    assert total_macs(after) == 6 * 8 * 3 * channels
+    assert len(steps(after).steps) == 1
+
+
+def test_pixels_are_joined_under_a_tall_window() -> None:
+    net = SmallNet((1, 6, 8, 3))
+    net.pad((0, 1, 0, 0), (0, 1, 0, 0))
+    net.conv(3, kernel=(3, 1))
+    assert kinds(applied("join_pixels", net)) == ["PAD", "RESHAPE", "CONV_2D", "RESHAPE"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "out", "kernel"),
+    [((1, 6, 7, 3), 3, 1), ((1, 6, 8, 4), 3, 1), ((1, 6, 8, 3), 8, 1), ((1, 6, 8, 3), 3, (1, 3))],
+)
+def test_pixels_that_stay_apart(shape: tuple[int, ...], out: int, kernel: int | tuple[int, int]) -> None:
+    """An odd width, channels that are quads already, many outputs, a window of several columns."""
+    net = SmallNet(shape)
+    net.conv(out, kernel=kernel)
+    assert kinds(applied("join_pixels", net)) == ["CONV_2D"]
