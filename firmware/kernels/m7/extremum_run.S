@@ -1,5 +1,5 @@
 /* Larger or smaller of two values: see dft_runs.h. Four at a time, moved to 0…255: there max(a, b) is a plus what b
- * exceeds it by, and no byte carries into the next. 2.4 instructions an element. Twin: ../extremum_run.c. */
+ * exceeds it by, and no byte carries into the next. 2.25 instructions an element. Twin: ../extremum_run.c. */
     .syntax unified
     .thumb
 

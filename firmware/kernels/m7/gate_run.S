@@ -47,17 +47,17 @@
 
     /* All passes over the factors, eight elements at a time. */
     .macro BODY right
-body_\right:
+.Lgate_\right:
     FOUR    \right
     FOUR    \right
     subs    r0, r0, #8
-    bne     body_\right
+    bne     .Lgate_\right
     ldr     r12, [sp, #PASSES]
     ldrd    r2, r0, [sp, #FACTORS]
     subs    r12, r12, #1
     str     r12, [sp, #PASSES]
-    bne     body_\right
-    b       rest
+    bne     .Lgate_\right
+    b       .Lgate_rest
     .endm
 
 /* void dft_factor_run(const int8_t *b, int32_t zp, int16_t *factors, uint32_t n)
@@ -118,21 +118,21 @@ dft_gate_run:
     pkhbt   r6, r6, r6, lsl #16
     movs    r0, r9
     cmp     r8, #0
-    beq     rest
-dispatch:
+    beq     .Lgate_rest
+.Lgate_dispatch:
     sub     r12, r7, #6
     cmp     r12, #4
-    bhs     body_any
+    bhs     .Lgate_any
     tbh     [pc, r12, lsl #1]
-shifts:
-    .hword  (body_6 - shifts) / 2, (body_7 - shifts) / 2, (body_8 - shifts) / 2, (body_9 - shifts) / 2
+.Lgate_shifts:
+    .hword  (.Lgate_6 - .Lgate_shifts) / 2, (.Lgate_7 - .Lgate_shifts) / 2, (.Lgate_8 - .Lgate_shifts) / 2, (.Lgate_9 - .Lgate_shifts) / 2
     BODY    6
     BODY    7
     BODY    8
     BODY    9
     BODY    any
     /* Part of a pass: eights first, then one by one. */
-rest:
+.Lgate_rest:
     ldr     r12, [sp, #REST]
     bics    r0, r12, #7
     beq     2f
@@ -141,7 +141,7 @@ rest:
     and     r12, r12, #7
     mov     r8, #1
     strd    r8, r12, [sp, #PASSES]
-    b       dispatch
+    b       .Lgate_dispatch
 1:
     ldrsb   r10, [r1], #1
     ldrsh   r8, [r2], #2
