@@ -41,9 +41,9 @@ __all__ = [
     "plan",
 ]
 
-# Memory given for speed: the plan may grow by this share over the smallest peak when that saves instructions, but not
-# beyond that share over the lower bound.
-SLACK, OVER_BOUND = 0.04, 0.08
+# Memory given for speed: the plan may grow by this share over the smallest peak when that saves instructions; by
+# more than the second share only as long as it stays within the third over the lower bound.
+SLACK, SLACK_ANYWAY, OVER_BOUND = 0.04, 0.02, 0.08
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,8 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     peak = cutter.smallest_peak()
     bound = lower_bound(checked_net(prepared)).bytes
     roomy = min(int(peak * (1 + wishes.slack)), int(bound * (1 + OVER_BOUND)))
-    for limit in (max(peak, roomy), peak):
+    anyway = int(peak * (1 + min(wishes.slack, SLACK_ANYWAY)))
+    for limit in (max(anyway, roomy), peak):
         packed = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
         if packed is not None:
             return _plan(prepared, packed, regions, bound)

@@ -46,7 +46,7 @@ _BY_ITSELF = (
     *(Variant(Choice(block=n), flat=True) for n in (32, 16, 8)),
     *_LEAN,
 )
-_TOGETHER = (Variant(Choice()), *_LEAN)
+_TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN)
 
 
 @dataclass(frozen=True)
