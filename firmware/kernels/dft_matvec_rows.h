@@ -3,9 +3,10 @@
  *
  * Four output channels at once, a, b, c, d, absent ones zero. A weight word holds two products of two channels:
  * each half is a + 256 * b. With x a sum over such halves is A + 256 * B; a sum over their low bytes is A, and the
- * difference gives B: two channels for three instructions a pair of products. |B| < 2^23 is proved by the maker.
+ * difference gives B: two channels for three instructions a pair of products. |B| < 2^23 is proved by the maker; the
+ * biases of b and d, which may be larger, are added behind.
  *     weights  [four channels][quad of inputs]{a b: inputs 0, 2; c d: 0, 2; a b: 1, 3; c d: 1, 3}, the first low
- *     records  [four channels]{A, A + 256 B, C, C + 256 D: biases, input zero point folded in; four multipliers;
+ *     records  [four channels]{biases a, c, 2 b, 2 d, input zero point folded in; four multipliers;
  *              right shifts less one, a byte each, the first lowest} */
 #ifndef DFT_MATVEC_ROWS_H
 #define DFT_MATVEC_ROWS_H

@@ -5,8 +5,8 @@
 static void sums(const int8_t *x, uint32_t n, const int32_t *w, const int32_t *bias, int32_t out[4])
 {
     for (uint32_t pair = 0; pair < 2u; pair++) {
-        int32_t low = bias[2u * pair];
-        uint32_t both = (uint32_t)bias[2u * pair + 1u];
+        int32_t low = bias[pair];
+        uint32_t both = (uint32_t)low;
         for (uint32_t k = 0; k < n; k++) {
             uint32_t word = (uint32_t)w[(k >> 2) * 4u + (k & 1u) * 2u + pair];
             uint32_t half = word >> ((k >> 1 & 1u) * 16u);
@@ -14,7 +14,7 @@ static void sums(const int8_t *x, uint32_t n, const int32_t *w, const int32_t *b
             both += (uint32_t)(x[k] * (int16_t)(uint16_t)half);
         }
         out[2u * pair] = 2 * low;
-        out[2u * pair + 1u] = (int32_t)(both - (uint32_t)low) >> 7;
+        out[2u * pair + 1u] = bias[2u + pair] + ((int32_t)(both - (uint32_t)low) >> 7);
     }
 }
 

@@ -17,7 +17,7 @@ _SHIFT_MIN = 1
 
 def matvec_rows(r: Rescaled, vectors: int, out_zp: int, table: np.ndarray | None) -> RowCall | None:
     """None where a weight is −128, a shift 0 or a sum too large for two channels in one word."""
-    reach = np.abs(r.bias) + 128 * np.abs(r.rows.astype(np.int64)).sum(axis=1)
+    reach = 128 * np.abs(r.rows.astype(np.int64)).sum(axis=1)
     if (
         r.rows.min(initial=0) < -127
         or r.right.min() < _SHIFT_MIN
@@ -71,8 +71,7 @@ def _words(values: np.ndarray) -> np.ndarray:
 def _records(r: Rescaled) -> np.ndarray:
     """int32[n · 9] as the header says."""
     bias, mult = _fours(r.bias), _fours(r.mult)
-    both = _two_in_one(bias).astype(np.uint32).astype(np.int32)
-    sums = np.stack([bias[:, ::2], both], axis=2).reshape(-1, 4)
+    sums = np.concatenate([bias[:, ::2], 2 * bias[:, 1::2]], axis=1)
     shifts = _fours(r.right - 1).astype(np.uint8)
     words: np.ndarray = np.concatenate([sums, mult, shifts.view("<i4").astype(np.int64)], axis=1)
     return words.reshape(-1)
