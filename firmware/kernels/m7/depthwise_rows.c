@@ -1,6 +1,8 @@
 /* DEPTHWISE_CONV_2D by rows, Cortex-M7: 3x3 kernels through the tiles of depthwise_s1.S and depthwise_s2.S, four
  * channels at a time (three where channels are multiplied: results then lie in the place of the fourth); any other
  * window through depthwise_taps.c. Called by the row engine. */
+#include <string.h>
+
 #include "dft_depthwise_rows.h"
 #include "dft_depthwise_m7.h"
 
@@ -111,17 +113,31 @@ static void widen_some(job *j, uint32_t lanes)
     widen_bytes(j, pixels, lanes);
 }
 
-/* Some results of every column, byte by byte. */
-static void store_some(const job *j, uint32_t n)
+/* n results of every column, n known to the compiler. */
+static inline __attribute__((always_inline)) void store_row(const job *j, uint32_t row, uint32_t n)
 {
     const dft_depthwise_quad *q = &j->q;
+    uint32_t step = q->out_channels, results = j->m->results;
+    const uint8_t *from = q->results + 4u * row;
+    int8_t *out = q->out[row] + q->out_channel, *end = out + q->out_w * step;
+    for (; out != end; out += step, from += results) {
+        memcpy(out, from, n & 2u);
+        if ((n & 1u) != 0) {
+            out[n & 2u] = (int8_t)from[n & 2u];
+        }
+    }
+}
+
+/* One to three results of every column. */
+static void store_some(const job *j, uint32_t n)
+{
     for (uint32_t row = 0; row < j->event->rows; row++) {
-        int8_t *out = q->out[row] + q->out_channel;
-        const uint8_t *from = q->results + 4u * row;
-        for (uint32_t x = 0; x < q->out_w; x++, out += q->out_channels, from += j->m->results) {
-            for (uint32_t i = 0; i < n; i++) {
-                out[i] = (int8_t)from[i];
-            }
+        if (n == 1u) {
+            store_row(j, row, 1);
+        } else if (n == 2u) {
+            store_row(j, row, 2);
+        } else {
+            store_row(j, row, 3);
         }
     }
 }
@@ -181,7 +197,9 @@ static void multiplied(job *j)
                 }
             }
         }
-        store_some(j, held);
+        if (held > 0) {
+            store_some(j, held);
+        }
         q->out_channel += held;
         held = 0;
     }
