@@ -115,6 +115,9 @@ static dft_depthwise_line_work *line_work(const dft_depthwise_rows_params *p)
     if ((p->kernel_h != 1u && p->kernel_w != 1u) || p->out_w < 2u) {
         return 0;
     }
+    if (taps == 3u && p->table == 0 && p->multiplier % 2u == 0) {
+        return p->out_zp == INT8_MIN ? dft_depthwise_pair_3_relu : dft_depthwise_pair_3;
+    }
     if (taps == 3u) {
         return p->table != 0 ? dft_depthwise_line_3_table : dft_depthwise_line_3;
     }

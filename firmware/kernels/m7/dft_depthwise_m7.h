@@ -52,14 +52,15 @@ typedef struct dft_depthwise_line {
     uint32_t multiplier;   /* 44 */
     const int8_t *records; /* 48 */
     int32_t round;         /* 52: twice the output's zero point, plus one */
-    uint32_t channels;     /* 56: output channels */
-    int8_t *out;           /* 60 */
+    uint32_t channels;     /* 56: output channels; counted down, */
+    int8_t *out;           /* 60: and moved on */
 } dft_depthwise_line;
 
-typedef void dft_depthwise_line_work(const dft_depthwise_line *line);
+typedef void dft_depthwise_line_work(dft_depthwise_line *line);
 
 extern dft_depthwise_line_work dft_depthwise_line_3, dft_depthwise_line_3_table;
 extern dft_depthwise_line_work dft_depthwise_line_5, dft_depthwise_line_5_table;
+extern dft_depthwise_line_work dft_depthwise_pair_3, dft_depthwise_pair_3_relu; /* even multiplier, no table */
 
 typedef void dft_depthwise_work(dft_depthwise_quad *q);
 

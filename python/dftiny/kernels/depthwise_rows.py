@@ -43,7 +43,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     if window is None or made is None:
         return None
     kind = _kind(window, made.right)
-    table = _table(graph, step)
+    table = _table(graph, step, kind)
     tiles = _tiles(kind, made.right, table is None)
     pointers = [("records", Const("int8_t", "weights", _records(made, kind)))]
     if table is not None:
@@ -111,14 +111,16 @@ def _kind(window: _Window, right: np.ndarray) -> int:
     return {(1, 1): _S1, (1, 2): _S2, (2, 2): _S2}.get(window.stride, _ANY)
 
 
-def _table(graph: Graph, step: Step) -> np.ndarray | None:
+def _table(graph: Graph, step: Step, kind: int) -> np.ndarray | None:
     """int8[256] behind the saturated output, or None where saturation is all there is to do.
 
-    None also promises that ties of negative sums need no care: with the zero point at −128 they saturate.
+    To tiles of 3x3, None also promises that ties of negative sums need no care: with the zero point at −128 they
+    saturate. Where it lies elsewhere they get a table that changes nothing.
     """
     y = graph.tensors[step.op.outputs[0]]
     low, high = int8.activation_range(cast(DepthwiseOptions, step.op.options).activation, y)
-    if (low, high, y.zero_point) == (-128, 127, -128) and step.table is None:
+    careless = y.zero_point == -128 or kind not in _NAMES
+    if (low, high) == (-128, 127) and careless and step.table is None:
         return None
     clamped = np.clip(np.arange(-128, 128), low, high)
     return clamped if step.table is None else step.table[clamped + 128]
