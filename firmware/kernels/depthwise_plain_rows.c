@@ -5,8 +5,9 @@
 #define HEAD 8u /* bytes of a record before the weights */
 
 /* Where (row, column) of a 3x3 kernel lies among the weights, by kind. */
-static const uint8_t order_3x3[2][9] = {
+static const uint8_t order_3x3[3][9] = {
     {0, 1, 6, 2, 3, 7, 4, 5, 9},
+    {0, 1, 4, 2, 3, 6, 5, 7, 8},
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
 };
 
@@ -39,7 +40,7 @@ static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int
     int32_t sum = 0;
     for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
         uint32_t tap = first + k;
-        if (p->kind == DFT_DEPTHWISE_3X3_S1 || p->kind == DFT_DEPTHWISE_3X3_S2) {
+        if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
             tap = order_3x3[p->kind - 1u][tap];
         }
         int32_t inside = in != 0 && x >= 0 && x < p->in_w;

@@ -18,11 +18,14 @@ typedef struct method {
     uint32_t results;   /* bytes from an output's results to those of the next */
 } method;
 
+/* By kind, less one. */
 static const method methods[] = {
     {dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom, dft_depthwise_s1_run,
      dft_depthwise_s1_store, 4, 8, 2, 64, 32},
     {dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom, dft_depthwise_s2_run,
      dft_depthwise_s2_store, 3, 12, 4, 192, 48},
+    {dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom, dft_depthwise_r1_run,
+     dft_depthwise_r1_store, 3, 8, 4, 128, 32},
 };
 
 /* One event of a 3x3 layer. */
@@ -40,22 +43,28 @@ typedef struct job {
 /* The place of (column, lane, row) in the scratch memory. */
 static int16_t *place(const job *j, uint32_t column, uint32_t lane, uint32_t row)
 {
-    if (j->p->kind == DFT_DEPTHWISE_3X3_S1) {
+    if (j->p->kind != DFT_DEPTHWISE_3X3_S2_R1) {
         return j->planes + column * 16u + lane * 4u + row;
     }
     int16_t *pair = j->planes + (column >> 1) * 24u + lane * 6u;
     return row == 2u ? pair + 4u + (column & 1u) : pair + ((column & 1u) != 0 ? 0u : 2u) + row;
 }
 
+static void put(const job *j, uint32_t column, uint32_t lane, uint32_t row, int16_t value)
+{
+    int16_t *at = place(j, column, lane, row);
+    *at = value;
+    if (j->p->kind == DFT_DEPTHWISE_3X3_S1_R1 && row == 2u && column > 0) {
+        at[-15] = value; /* once more beside that of the column before */
+    }
+}
+
 /* Zero points in columns [column, end) of a row. */
 static void fill(const job *j, uint32_t column, uint32_t end, uint32_t row, uint32_t lanes)
 {
-    int16_t zero = j->p->in_zp;
-    uint32_t plane = j->m->plane / 2u;
     for (; column < end; column++) {
-        int16_t *at = place(j, column, 0, row);
         for (uint32_t lane = 0; lane < lanes; lane++) {
-            at[lane * plane] = zero;
+            put(j, column, lane, row, j->p->in_zp);
         }
     }
 }
@@ -79,7 +88,7 @@ static void widen_bytes(const job *j, uint32_t pixel, uint32_t lanes)
         for (uint32_t x = pixel; x < p->in_w; x++) {
             for (uint32_t lane = 0; lane < lanes; lane++) {
                 int16_t v = in != 0 ? in[x * p->in_c + j->q.channel + lane] : p->in_zp;
-                *place(j, p->pad_left + x, lane, row) = v;
+                put(j, p->pad_left + x, lane, row, v);
             }
         }
     }
@@ -219,6 +228,7 @@ static void set_rows(job *j)
     }
     uint32_t bottom = 1u << (m->rows - 1u);
     uint32_t one = missing == 1u || missing == bottom;
+    j->q.rows[3] = m->rows == 3u ? zeros : j->q.rows[3];
     for (uint32_t row = 0; row < m->rows; row++) {
         if ((missing >> row & 1u) != 0) {
             j->q.rows[row] = one ? zeros : some;
@@ -228,12 +238,29 @@ static void set_rows(job *j)
     j->fill_rows = one ? 0 : missing;
 }
 
+/* Where pixels go, and which padding the results of a quad overwrite: tiles of stride 1 the columns of their outputs,
+ * those of stride 2 the odd columns below them. */
+static void set_columns(job *j)
+{
+    const dft_depthwise_rows_params *p = j->p;
+    dft_depthwise_quad *q = &j->q;
+    uint32_t left = p->pad_left, tile = j->m->outputs, overwritten = (p->out_w + tile - 1u) / tile * tile;
+    q->to = place(j, left, 0, 0);
+    q->padding = left == 1u ? j->planes : q->to;
+    q->odd = left > 0;
+    if (p->kind == DFT_DEPTHWISE_3X3_S2_R1) {
+        q->odd = left & 1u;
+        q->to = j->planes + (left >> 1) * 24u;
+        q->padding = q->to;
+        overwritten = 2u * p->out_w;
+    }
+    j->fill_padding = left > 1u || overwritten > left + p->in_w;
+}
+
 static void set_quad(job *j)
 {
     const dft_depthwise_rows_params *p = j->p;
-    const method *m = j->m;
     dft_depthwise_quad *q = &j->q;
-    uint32_t outputs = (p->out_w + 1u) / 2u * 2u;
     q->channels = p->in_c;
     q->pixels = p->in_w;
     q->zero = (uint16_t)p->in_zp * 0x00010001u;
@@ -247,17 +274,7 @@ static void set_quad(job *j)
     q->record = p->records;
     q->round = 2 * p->out_zp + 1;
     q->tiles = p->tiles;
-    q->odd = m->outputs == 4u ? p->pad_left & 1u : 0;
-    q->to = place(j, p->pad_left - q->odd, 0, 0);
-    q->padding = q->to;
-    if (m->outputs == 2u) {
-        q->padding = p->pad_left == 1u ? j->planes : q->to;
-    } else {
-        q->to -= 2;
-        q->padding = q->to;
-        outputs = 2u * p->out_w;
-    }
-    j->fill_padding = p->pad_left > 1u || outputs > (uint32_t)p->pad_left + p->in_w;
+    set_columns(j);
 }
 
 static void rows_3x3(const dft_depthwise_rows_params *p, const dft_event *event)

@@ -2,7 +2,8 @@
  *
  * Four channels are widened to int16 at once into the scratch memory, column by column (padding included), so that
  * a register holds vertical pairs of rows:
- *     stride 1: a column is 32 bytes, [channel][rows 0 1 | rows 2 3]: four rows, two output rows
+ *     two rows: a column is 32 bytes, [channel][rows 0 1 | rows 2 3]: four rows, two output rows
+ *     one row:  a column is 32 bytes, [channel][rows 0 1 | row 2 of this column and the next]
  *     stride 2: a pair of columns is 48 bytes, [channel][odd column, rows 0 1 | even column, rows 0 1 | row 2 of
  *               even and odd]: three rows, one output row
  * Results, a byte each, lie over columns that no later output of the channel reads. */
@@ -13,7 +14,8 @@
 
 /* Four channels of an event; the assembly reads it by offsets in this order. */
 typedef struct dft_depthwise_quad {
-    const int8_t *rows[4]; /* 0: channel 0, or four zero points in the pointer's place where the row is padding */
+    const int8_t *rows[4]; /* 0: channel 0, or four zero points in the pointer's place where the row is padding
+                            * or the method has three rows only */
     uint32_t channels;     /* 16: bytes from pixel to pixel */
     int16_t *to;           /* 20: column of the first pixel, or the pair of columns that holds it */
     uint32_t zero;         /* 24: a pair of zero points, */
@@ -27,7 +29,7 @@ typedef struct dft_depthwise_quad {
     uint8_t *plane;        /* 56: column 0 of the first channel, */
     uint8_t *plane_end;    /* 60: and of the channel behind the last */
     const int8_t *record;  /* 64: of the first channel; moved on */
-    uint32_t odd;          /* 68: stride 2: the first pixel's column is odd */
+    uint32_t odd;          /* 68: stride 2: the first pixel's column is odd; one row: it is not the first */
     int32_t round;         /* 72: twice the output's zero point, plus one */
     dft_depthwise_tile *const *tiles; /* 76 */
     const uint8_t *results; /* 80: those of column 0 */
@@ -66,12 +68,13 @@ typedef void dft_depthwise_work(dft_depthwise_quad *q);
 
 /* Rows to columns: where all rows are there, where the first or the last one is padding. */
 extern dft_depthwise_work dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom;
+extern dft_depthwise_work dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom;
 extern dft_depthwise_work dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom;
 
 /* Channels from `plane` to `plane_end`, whose columns are ready. */
-extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_s2_run;
+extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_r1_run, dft_depthwise_s2_run;
 
 /* Results of four channels to the output rows. */
-extern dft_depthwise_work dft_depthwise_s1_store, dft_depthwise_s2_store;
+extern dft_depthwise_work dft_depthwise_s1_store, dft_depthwise_r1_store, dft_depthwise_s2_store;
 
 #endif

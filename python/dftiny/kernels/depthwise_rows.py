@@ -19,9 +19,10 @@ from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
-_ANY, _S1, _S2, _PLAIN = 0, 1, 2, 3  # DFT_DEPTHWISE_ANY …
-_ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: (0, 1, 3, 4, 2, 6, 5, 7, 8)}
-_NAMES = {_S1: "s1", _S2: "s2"}
+_ANY, _S1, _S2, _R1, _PLAIN = range(5)  # DFT_DEPTHWISE_ANY, 3X3_S1_R2, 3X3_S2_R1, 3X3_S1_R1, PLAIN
+_ONE_ROW = (0, 1, 3, 4, 2, 6, 5, 7, 8)
+_ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: _ONE_ROW, _R1: _ONE_ROW}
+_NAMES = {_S1: "s1", _S2: "s2", _R1: "r1"}
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
 _COPY_BYTES = 8 << 10  # at most, unless one channel takes more
@@ -42,7 +43,8 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     window, made = _window(graph, step), _channels(graph, step.op)
     if window is None or made is None:
         return None
-    kind = _kind(window, made.right)
+    rows = min(choice.rows or 2, 2, window.out_size[0])
+    kind = _kind(window, made.right, rows)
     table = _table(graph, step, kind)
     tiles = _tiles(kind, made.right, table is None)
     pointers = [("records", Const("int8_t", "weights", _records(made, kind)))]
@@ -54,7 +56,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
-        rows=min(choice.rows or 2, 2, window.out_size[0]) if kind == _S1 else 1,
+        rows=rows if kind == _S1 else 1,
         symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
     )
 
@@ -103,12 +105,14 @@ def _channels(graph: Graph, op: Op) -> _Channels | None:
     return _Channels(np.stack([2 * bias, mult], axis=1), r.rows, right)
 
 
-def _kind(window: _Window, right: np.ndarray) -> int:
+def _kind(window: _Window, right: np.ndarray, rows: int) -> int:
     if right.min() < 1:
         return _PLAIN
     if window.kernel != (3, 3) or right.max() > _SHIFTS:
         return _ANY
-    return {(1, 1): _S1, (1, 2): _S2, (2, 2): _S2}.get(window.stride, _ANY)
+    if window.stride == (1, 1) and rows == 2:
+        return _S1
+    return {1: _R1, 2: _S2}.get(window.stride[1], _ANY)
 
 
 def _table(graph: Graph, step: Step, kind: int) -> np.ndarray | None:
@@ -149,7 +153,7 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    tile = {_S1: 2, _S2: 4}.get(kind, 1)
+    tile = {_S1: 2, _S2: 4, _R1: 4}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
     columns = max(needed, window.pad[1] + window.in_size[1])
@@ -165,11 +169,11 @@ def _block(window: _Window, kind: int, channels: int) -> int:
 
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:
-    """Stride 1: two words a column and channel of a quad; stride 2: three words a pair of columns. Else copied rows, or
+    """Two words a column and channel of a quad; with stride 2 three words a pair of columns. Else copied rows, or
     one of zero points."""
     columns = _columns(window, kind)
     if kind != _ANY:
-        return columns * {_S1: 32, _S2: 24}.get(kind, 0)
+        return columns * {_S1: 32, _S2: 24, _R1: 32}.get(kind, 0)
     block = _block(window, kind, channels)
     if block > 0:
         return block * window.kernel[0] * columns
