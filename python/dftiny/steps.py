@@ -87,6 +87,7 @@ def _with_tables(graph: Graph, found: list[Step]) -> list[Step]:
             and maker.op.kind in _TAKES_TABLE
             and step.reads == (maker.writes,)
             and readers[maker.writes] == 1
+            and _same_rows(graph, maker, step)
         ):
             values = int8.table(graph, step.op)
             if maker.table is not None:
@@ -95,6 +96,11 @@ def _with_tables(graph: Graph, found: list[Step]) -> list[Step]:
         else:
             out.append(step)
     return out
+
+
+def _same_rows(graph: Graph, maker: Step, step: Step) -> bool:
+    """Rows of both are the same bytes: a view between them may have cut the map otherwise."""
+    return graph.tensors[maker.writes].shape == graph.tensors[step.writes].shape
 
 
 def _reads(graph: Graph, op: Op, folded: dict[int, Op]) -> tuple[list[int], tuple[int, int, int, int]]:

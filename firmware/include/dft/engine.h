@@ -29,8 +29,8 @@ typedef struct dft_tensor {
 /* Called after each operator when set (op = index in the model); used to take ticks per operator. */
 typedef void (*dft_op_hook)(uint32_t op);
 
-/* Writes `bytes` of input row `row` to `to`; rows are asked for once each, in order. For engines generated to take
- * their input row by row, whose `open` gives an input without data. */
+/* Writes `bytes` of input row `row` to `to`; rows are asked for once each, in order, but for rows at the end that no
+ * window covers. For engines generated to take their input row by row, whose `open` gives an input without data. */
 typedef void (*dft_row_reader)(void *context, uint32_t row, int8_t *to, uint32_t bytes);
 
 typedef struct dft_engine {

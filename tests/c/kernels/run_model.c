@@ -16,15 +16,28 @@ static void hook(uint32_t op)
     hooked += op < dft_the_engine.ops_n;
 }
 
+typedef struct taken {
+    uint32_t rows, bytes;
+} taken;
+
 /* An input taken row by row: the next bytes of stdin, whichever row it is; rows are asked for in order. */
 static void next_row(void *context, uint32_t row, int8_t *to, uint32_t bytes)
 {
-    uint32_t *rows = context;
-    if (row != *rows || fread(to, 1, bytes, stdin) != bytes) {
+    taken *so_far = context;
+    if (row != so_far->rows || fread(to, 1, bytes, stdin) != bytes) {
         (void)fprintf(stderr, "run_model: row %u was asked for out of order, or is missing\n", row);
         exit(1);
     }
-    *rows = row + 1u;
+    so_far->rows = row + 1u;
+    so_far->bytes += bytes;
+}
+
+/* Rows at the end that no window covers are never asked for: the next input lies behind them. */
+static void skip_rest(const taken *so_far, uint32_t bytes)
+{
+    for (uint32_t i = so_far->bytes; i < bytes; i++) {
+        (void)getchar();
+    }
 }
 
 /* Whether there is another input; it lies in `in` when that has a place. */
@@ -70,17 +83,20 @@ int main(int argc, char **argv)
     }
     dft_status status = dft_the_engine.open(regions, n, &in, &out);
     dft_the_engine.set_hook(hook);
-    uint32_t rows = 0;
+    taken so_far = {0, 0};
     if (status == DFT_OK && in.data == NULL && dft_the_engine.invoke() != DFT_ERR_STATE) {
         return fail("invoke without a reader was not refused");
     }
     if (dft_the_engine.set_reader != NULL) {
-        dft_the_engine.set_reader(next_row, &rows);
+        dft_the_engine.set_reader(next_row, &so_far);
     }
     while (status == DFT_OK && next_input(in)) {
-        rows = 0;
+        so_far = (taken){0, 0};
         if (dft_the_engine.invoke() != DFT_OK || fwrite(out.data, 1, out.bytes, stdout) != out.bytes) {
             return fail("invoke failed");
+        }
+        if (in.data == NULL) {
+            skip_rest(&so_far, in.bytes);
         }
     }
     (void)fprintf(stderr, "hooks %u memory %u\n", hooked, dft_the_engine.memory_used());
