@@ -7,22 +7,24 @@ static int8_t saturated(int32_t v)
     return (int8_t)(v < INT8_MIN ? INT8_MIN : v > INT8_MAX ? INT8_MAX : v);
 }
 
-/* A weight of a pair: `k` within its quad at `quad`, doubled. */
+/* A weight of a pair: `k` within its quad at `quad`. */
 static int32_t weight(const dft_conv_rows_params *p, const int32_t *quad, uint32_t k, uint32_t second)
 {
     if ((p->flags & DFT_CONV_WIDE) != 0) {
         uint32_t word = (uint32_t)quad[(k & 1u) * 2u + second];
         return (int16_t)(uint16_t)(word >> ((k >> 1) * 16u));
     }
-    return 2 * (int8_t)(uint8_t)((uint32_t)quad[second] >> (k * 8u));
+    int32_t w = (int8_t)(uint8_t)((uint32_t)quad[second] >> (k * 8u));
+    return (p->flags & DFT_CONV_SINGLE) != 0 ? w : 2 * w;
 }
 
-static int8_t finished(const dft_conv_rows_params *p, int32_t acc2, int32_t mult, uint32_t right)
+/* `sum` is doubled. */
+static int8_t finished(const dft_conv_rows_params *p, int32_t sum, int32_t mult, uint32_t right)
 {
-    int32_t high = (int32_t)(((int64_t)acc2 * mult + INT64_C(0x80000000)) >> 32);
+    int32_t high = (int32_t)(((int64_t)sum * mult + INT64_C(0x80000000)) >> 32);
     int32_t round = (int32_t)((1u << right) >> 1) + p->out_zp * (int32_t)(1u << right);
     if ((p->flags & DFT_CONV_LINEAR) != 0 && right != 0) {
-        round += acc2 >> 31;
+        round += sum >> 31;
     }
     int8_t v = saturated((high + round) >> right);
     return p->table == 0 ? v : p->table[v + 128];
@@ -44,11 +46,12 @@ static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int
 {
     uint32_t per_quad = (p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u;
     for (uint32_t i = 0; i < 2u; i++) {
-        int32_t acc2 = pair[i];
+        int32_t sum = pair[i];
         for (uint32_t k = 0; k < 4u * p->quads; k++) {
-            acc2 += x[k] * weight(p, w + (k >> 2) * per_quad, k & 3u, i);
+            sum += x[k] * weight(p, w + (k >> 2) * per_quad, k & 3u, i);
         }
-        out[((uint32_t)pair[4] >> (16u * i)) & 0xFFFFu] = finished(p, acc2, pair[2 + i], right >> (8u * i) & 0xFFu);
+        sum = (p->flags & DFT_CONV_SINGLE) != 0 ? 2 * sum : sum;
+        out[((uint32_t)pair[4] >> (16u * i)) & 0xFFFFu] = finished(p, sum, pair[2 + i], right >> (8u * i) & 0xFFu);
     }
 }
 

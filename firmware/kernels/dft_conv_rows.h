@@ -3,13 +3,16 @@
  *
  * Output channels are computed in pairs. K, the products of an output, are in the order of the window (row, column,
  * channel of the group), filled up with zero weights to whole quads. A quad of a pair is two words: four int8 weights of
- * the first channel, four of the second, lowest byte first. With DFT_CONV_WIDE it is four words of int16, all
- * weights doubled: products 0 and 2 of the first channel (low half, high half), of the second, then 1 and 3.
+ * the first channel, four of the second, lowest byte first. With DFT_CONV_WIDE it is four words of int16: products 0
+ * and 2 of the first channel (low half, high half), of the second, then 1 and 3.
  *
- * A pair's record is five words: 2 * bias of both channels (input zero point folded in), both multipliers, and the
- * output channels, the first in the low half. Doubled accumulators turn TFLM's rounding doubling high
- * multiplication into the high word of a product. A pair of which only the second channel is wanted names it twice:
- * the first result is overwritten. */
+ * A doubled sum turns TFLM's rounding doubling high multiplication into the high word of a product. Where K is small,
+ * weights and biases are doubled: int16 weights here, int8 ones when they are widened. Where K is large
+ * (DFT_CONV_SINGLE), sums are: there are fewer of them.
+ *
+ * A pair's record is five words: biases of both channels (input zero point folded in; doubled unless
+ * DFT_CONV_SINGLE), both multipliers, and the output channels, the first in the low half. A pair of which only the
+ * second channel is wanted names it twice: the first result is overwritten. */
 #ifndef DFT_CONV_ROWS_H
 #define DFT_CONV_ROWS_H
 
@@ -20,12 +23,12 @@
 #define DFT_CONV_EPILOGUES 8u
 #define DFT_CONV_RUN 4u
 
-/* Weights are int16 and doubled. */
+/* Weights are int16. */
 #define DFT_CONV_WIDE 1u
 /* Halves of negative sums are visible: they go away from zero. Without it they are clamped. */
 #define DFT_CONV_LINEAR 2u
-/* Windows may be read where they lie: see conv_rows.py, _direct. */
-#define DFT_CONV_DIRECT 4u
+/* Sums are doubled, weights and biases are not. */
+#define DFT_CONV_SINGLE 4u
 
 /* Code in m7/ with registers of its own: never called from C. */
 typedef void dft_conv_code(void);

@@ -64,7 +64,8 @@
     body    \k
     .endr
 
-    /* One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the panel. */
+    /* Weights are not doubled here: the sums are, there are fewer of them.
+     * One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the panel. */
     function dft_conv_loop
     two_k   first=1
     two_k
@@ -80,5 +81,10 @@
     vmov    r10, s1
     cmp     r1, r10
     bne.w   0b
+    .irp    sum, r2, r3, r4, r5, r6, r7
+    lsls    \sum, \sum, #1
+    .endr
+    lsl     r8, r8, #1
+    lsl     r9, r9, #1
     to_epilogue
     .size   dft_conv_loop, . - dft_conv_loop

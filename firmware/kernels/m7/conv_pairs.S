@@ -13,15 +13,35 @@
 \name:
     .endm
 
-    /* A quad of either channel, r\a and r\b, to doubled int16 in four registers from r\to on. */
-    .macro doubled to0, to1, to2, to3, a, b
+    /* A quad of either channel, \a and \b, to int16 in four registers. */
+    .macro widened to0, to1, to2, to3, a, b, double
     sxtb16  \to2, \a, ror #8
     sxtb16  \to3, \b, ror #8
     sxtb16  \to0, \a
     sxtb16  \to1, \b
+    .if     \double
     .irp    r, \to0, \to1, \to2, \to3
     sadd16  \r, \r, \r
     .endr
+    .endif
+    .endm
+
+    /* The panel from int8 weights; r0 weights, r1 panel, r12 quads. */
+    .macro  fill double
+    lsrs    r12, r12, #1
+    bcc     1f
+    ldmia   r0!, {r2, r3}
+    widened r4, r5, r6, r7, r2, r3, \double
+    stmia   r1!, {r4-r7}
+1:
+    beq     filled                              /* as LSRS found it */
+2:
+    ldmia   r0!, {r2, r3, r8, r9}
+    widened r4, r5, r6, r7, r2, r3, \double
+    widened r8, r9, r10, r11, r8, r9, \double
+    subs    r12, r12, #1
+    stmia   r1!, {r4-r11}
+    bne     2b
     .endm
 
     /* r0: job. On the stack: job, next span. */
@@ -35,29 +55,21 @@
     vmov    s1, r2                              /* end of the panel */
     mov     r10, r0
 pair:
-    ldmia   r10, {r0, r1, r2, r11, r12}         /* weights, panel, wide, pairs, quads */
-    cbz     r2, double
+    ldmia   r10, {r0, r1, r2, r11, r12}         /* weights, panel, fill, pairs, quads */
+    cmp     r2, #JOB_COPY
+    bhi     single
+    bne     double
 copy:
     ldmia   r0!, {r4-r7}
     subs    r12, r12, #1
     stmia   r1!, {r4-r7}
     bne     copy
     b       filled
+single:
+    fill    0
+    b       filled
 double:
-    lsrs    r12, r12, #1
-    bcc     1f
-    ldmia   r0!, {r2, r3}
-    doubled r4, r5, r6, r7, r2, r3
-    stmia   r1!, {r4-r7}
-1:
-    beq     filled                              /* as LSRS found it */
-2:
-    ldmia   r0!, {r2, r3, r8, r9}
-    doubled r4, r5, r6, r7, r2, r3
-    doubled r8, r9, r10, r11, r8, r9
-    subs    r12, r12, #1
-    stmia   r1!, {r4-r11}
-    bne     2b
+    fill    1
 filled:
     ldr     r10, [sp]
     str     r0, [r10]

@@ -88,16 +88,32 @@ static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t 
     }
 }
 
+/* The same of four pixels whose windows lie inside the map. `apart`: from pixel to pixel of the input. */
+static void gather_inside(const int8_t *in, uint32_t apart, uint32_t n, int8_t *to, uint32_t k)
+{
+    for (uint32_t i = 0; i < TILE; i++, in += apart, to += k) {
+        copy(to, in, n);
+    }
+}
+
 /* A tile from output pixel x on, by way of the taps; pixels behind the row are the last one again. */
 static void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
                         const layout *at, int32_t *to)
 {
     uint32_t taps = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
-    for (uint32_t i = 0; i < TILE; i++) {
-        uint32_t ox = x + i < p->out_w ? x + i : p->out_w - 1u;
-        int8_t *pixel = at->taps + i * k;
-        for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
-            gather_row(p, in[ky], (int32_t)(ox * p->stride_w) - p->pad_left, channel, pixel + ky * taps);
+    int32_t first = (int32_t)(x * p->stride_w) - p->pad_left;
+    uint32_t apart = (uint32_t)p->stride_w * p->in_c;
+    uint32_t inside = x + TILE <= p->out_w && first >= 0 && p->dilation_w == 1u && p->group_in == p->in_c &&
+                      first + (int32_t)(p->stride_w * (TILE - 1u)) + p->kernel_w <= p->in_w;
+    for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
+        int8_t *row = at->taps + ky * taps;
+        if (inside != 0 && in[ky] != 0) {
+            gather_inside(in[ky] + (uint32_t)first * p->in_c, apart, taps, row, k);
+            continue;
+        }
+        for (uint32_t i = 0; i < TILE; i++) {
+            uint32_t ox = x + i < p->out_w ? x + i : p->out_w - 1u;
+            gather_row(p, in[ky], (int32_t)(ox * p->stride_w) - p->pad_left, channel, row + i * k);
         }
     }
     dft_conv_widen(to, at->taps, k, p->quads, 1, 0);
@@ -214,7 +230,8 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     state->body = p->body;
     state->table = p->table == 0 ? 0 : p->table + 128;
     job->panel = panel;
-    job->wide = p->flags & DFT_CONV_WIDE;
+    job->fill = (p->flags & DFT_CONV_SINGLE) != 0 ? JOB_SINGLE : JOB_DOUBLE;
+    job->fill = (p->flags & DFT_CONV_WIDE) != 0 ? JOB_COPY : job->fill;
     job->quads = p->quads;
     job->pixels = pixels;
     job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;

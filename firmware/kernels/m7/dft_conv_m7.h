@@ -2,7 +2,7 @@
  *
  * Scratch memory of an event: widened pixels | panel | state | taps.
  *   pixels  [tile of 4 pixels][quad of K]{products 0 and 2 of each of 4 pixels, a word each; then 1 and 3}
- *   panel   the weights of a pair of channels, int16 doubled: [quad of K]{0 and 2 of either channel; 1 and 3}
+ *   panel   the weights of a pair of channels, int16: [quad of K]{0 and 2 of either channel; 1 and 3}
  *   state   dft_conv_state. It lies right behind the panel, because there the weight pointer stands after a tile: one
  *           LDM gives what the epilogue needs and jumps to it, and another one starts the next tile.
  *   taps    int8[4][K] where windows cannot be read where they lie */
@@ -20,6 +20,10 @@
 #define STATE_ROUND1 56
 #define STATE_RIGHT 60
 #define STATE_CHANNEL 68
+
+#define JOB_DOUBLE 0
+#define JOB_COPY 1
+#define JOB_SINGLE 2
 
 /* Byte offsets in dft_conv_job. */
 #define JOB_PANEL 4
@@ -67,7 +71,7 @@ typedef struct dft_conv_span {
 typedef struct dft_conv_job {
     const int32_t *weights;
     int32_t *panel;
-    uint32_t wide;
+    uint32_t fill; /* how the panel is filled: JOB_DOUBLE, JOB_COPY, JOB_SINGLE */
     const int32_t *pairs;
     uint32_t quads;
     uint32_t count; /* of pairs; 0 in the end */

@@ -20,12 +20,14 @@ _NOBODY = -1  # a pair's first channel that is not wanted
 
 @dataclass(frozen=True, eq=False)
 class Rescaled:
-    """Channels in the fast form: (2·bias·mult + 2³¹) >> 32, rounded shift by `right`, plus the zero point."""
+    """Channels in the fast form: (2·sum·mult + 2³¹) >> 32, rounded shift by `right`, plus the zero point. `factor`:
+    2 where weights and biases are doubled for it, 1 where sums are."""
 
     bias: np.ndarray
     mult: np.ndarray
     right: np.ndarray
     rows: np.ndarray
+    factor: int = 2
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ def _group_runs(right: np.ndarray, members: range, immediate: set[int]) -> tuple
 
 
 def records(r: Rescaled, pairs: list[tuple[int, int]]) -> np.ndarray:
-    """int32[5 · pairs]: doubled biases, multipliers, output channels."""
+    """int32[5 · pairs]: biases, multipliers, output channels."""
     first, second = np.array(pairs).T
     absent = first == _NOBODY
     both = np.stack([np.where(absent, second, first), second])
-    bias, mult = 2 * r.bias[both], r.mult[both]
+    bias, mult = r.factor * r.bias[both], r.mult[both]
     bias[0, absent] = mult[0, absent] = 0
     channels = both[0] | both[1] << 16
     words: np.ndarray = np.stack([*bias, *mult, channels.astype(np.uint32).astype(np.int32)], axis=1)
@@ -102,15 +104,15 @@ def records(r: Rescaled, pairs: list[tuple[int, int]]) -> np.ndarray:
 
 
 def weight_words(r: Rescaled, pairs: list[tuple[int, int]], wide: bool) -> np.ndarray:
-    """Weights as words: [pair][quad][2] of int8, or [pair][quad][4] of doubled int16."""
+    """Weights as words: [pair][quad][2] of int8, or [pair][quad][4] of int16."""
     n = r.rows.shape[1]
     padded = np.zeros((len(r.rows) + 1, -(-n // 4) * 4), np.int8)  # the last row is nobody's
     padded[:-1, :n] = r.rows
     chosen = padded[np.array(pairs)].reshape(len(pairs), 2, -1, 4).transpose(0, 2, 1, 3)
     if not wide:
         return _words(chosen)
-    doubled = 2 * chosen.astype(np.int16)
-    halves = np.stack([doubled[..., [0, 2]], doubled[..., [1, 3]]], axis=2)
+    values = r.factor * chosen.astype(np.int16)
+    halves = np.stack([values[..., [0, 2]], values[..., [1, 3]]], axis=2)
     return _words(halves)
 
 

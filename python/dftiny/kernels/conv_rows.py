@@ -30,7 +30,7 @@ from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
 _OUT_ROWS_MAX = 2  # DFT_OUT_ROWS_MAX
-_WIDE, _LINEAR = 1, 2  # DFT_CONV_WIDE …
+_WIDE, _LINEAR, _SINGLE = 1, 2, 4  # DFT_CONV_WIDE …
 _UNROLLED_MAX = 64  # dft_conv_k64
 _TILE = 4  # pixels
 _STATE_BYTES = 72  # dft_conv_state
@@ -126,16 +126,17 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     runs = [run for group in groups for run in group]
     pairs = [pair for run in runs for pair in run.pairs]
     names = _epilogues(runs, linear, table is not None)
-    body = f"k{4 * m.quads}" if 4 * m.quads <= _UNROLLED_MAX else "loop"
+    single = 4 * m.quads > _UNROLLED_MAX
+    body = "loop" if single else f"k{4 * m.quads}"
     rows, block = _sizes(m, choice)
-    fields = _fields(graph, op, m, block, _WIDE * choice.wide + _LINEAR * linear)
+    fields = _fields(graph, op, m, block, _WIDE * choice.wide + _LINEAR * linear + _SINGLE * single)
     code = tuple(f"DFT_CONV_CODE({n})" for n in names.values())
     fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")), ("epilogues", cast(Field, code)))
     return RowCall(
         "dft_conv_rows",
         "dft_conv_rows_params",
         fields,
-        _pointers(r, groups, pairs, list(names), choice.wide, table),
+        _pointers(replace(r, factor=1 if single else 2), groups, pairs, list(names), choice.wide, table),
         scratch_bytes=_scratch(m, rows, block),
         rows=rows,
         in_place=_in_place(m, block),
