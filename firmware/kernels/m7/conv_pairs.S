@@ -1,5 +1,5 @@
-/* The two loops around conv_body.S: dft_conv_pairs over pairs of output channels, dft_conv_widen over pixels. Called
- * by m7/conv_rows.c; dft_conv_next is where an epilogue goes at the end of a span. */
+/* The loops around conv_body.S: dft_conv_pairs over pairs of output channels; dft_conv_widen and dft_conv_gather over
+ * pixels. Called by m7/conv_rows.c; dft_conv_next is where an epilogue goes at the end of a span. */
 #include "dft_conv_m7.h"
 
     .syntax unified
@@ -151,3 +151,36 @@ tile:
     add     sp, sp, #24
     pop     {r4-r11, pc}
     .size   dft_conv_widen, . - dft_conv_widen
+
+    /* r0 to, r1 rows of the map, r2 first byte in them, r3 bytes from pixel to pixel; on the stack bytes of a row of the
+     * window, rows, K. Whole words are copied: what is too much is copied over by what follows. */
+    function dft_conv_gather
+    push    {r4-r11, lr}
+    ldrd    r5, r6, [sp, #36]                   /* bytes of a row, rows */
+    ldr     r7, [sp, #44]
+    mls     r7, r5, r6, r7                      /* from the last row of a pixel to the next pixel */
+    add     r8, r5, #3
+    lsr     r8, r8, #2                          /* words of a row */
+    add     r4, r2, r3, lsl #2
+1:
+    mov     r9, r1
+    ldr     r11, [sp, #40]
+2:
+    ldr     r12, [r9], #4
+    mov     lr, r0
+    mov     r10, r8
+    add     r12, r12, r2
+3:
+    ldr     r6, [r12], #4
+    subs    r10, r10, #1
+    str     r6, [lr], #4
+    bne     3b
+    add     r0, r0, r5
+    subs    r11, r11, #1
+    bne     2b
+    add     r2, r2, r3
+    add     r0, r0, r7
+    cmp     r2, r4
+    bne     1b
+    pop     {r4-r11, pc}
+    .size   dft_conv_gather, . - dft_conv_gather

@@ -7,6 +7,7 @@
 
 #define TILE 4u
 #define TILE_WORDS 8u /* of a quad of K */
+#define TAPS_BYTES(quads) (TILE * 4u * (quads) + 4u) /* dft_conv_gather writes a little too much */
 
 _Static_assert(offsetof(dft_conv_state, out) == STATE_OUT, "state");
 _Static_assert(offsetof(dft_conv_state, apart) == STATE_APART, "state");
@@ -88,32 +89,34 @@ static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t 
     }
 }
 
-/* The same of four pixels whose windows lie inside the map. `apart`: from pixel to pixel of the input. */
-static void gather_inside(const int8_t *in, uint32_t apart, uint32_t n, int8_t *to, uint32_t k)
+/* May dft_conv_gather take the tile from output pixel x on? Nothing is read behind a row of the map. */
+static uint32_t is_inside(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x)
 {
-    for (uint32_t i = 0; i < TILE; i++, in += apart, to += k) {
-        copy(to, in, n);
+    uint32_t last = (x + TILE - 1u) * p->stride_w + p->kernel_w;
+    for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
+        if (in[ky] == 0) {
+            return 0;
+        }
     }
+    return x + TILE <= p->out_w && x * p->stride_w >= p->pad_left && p->dilation_w == 1u && p->group_in == p->in_c &&
+           (last - p->pad_left) * p->in_c + 3u <= (uint32_t)p->in_w * p->in_c;
 }
 
 /* A tile from output pixel x on, by way of the taps; pixels behind the row are the last one again. */
 static void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
                         const layout *at, int32_t *to)
 {
-    uint32_t taps = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
-    int32_t first = (int32_t)(x * p->stride_w) - p->pad_left;
-    uint32_t apart = (uint32_t)p->stride_w * p->in_c;
-    uint32_t inside = x + TILE <= p->out_w && first >= 0 && p->dilation_w == 1u && p->group_in == p->in_c &&
-                      first + (int32_t)(p->stride_w * (TILE - 1u)) + p->kernel_w <= p->in_w;
-    for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
-        int8_t *row = at->taps + ky * taps;
-        if (inside != 0 && in[ky] != 0) {
-            gather_inside(in[ky] + (uint32_t)first * p->in_c, apart, taps, row, k);
-            continue;
-        }
+    uint32_t n = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
+    if (is_inside(p, in, x)) {
+        uint32_t first = (x * p->stride_w - p->pad_left) * p->in_c;
+        dft_conv_gather(at->taps, in, first, (uint32_t)p->stride_w * p->in_c, n, p->kernel_h, k);
+    } else {
         for (uint32_t i = 0; i < TILE; i++) {
             uint32_t ox = x + i < p->out_w ? x + i : p->out_w - 1u;
-            gather_row(p, in[ky], (int32_t)(ox * p->stride_w) - p->pad_left, channel, row + i * k);
+            for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
+                int32_t ix = (int32_t)(ox * p->stride_w) - p->pad_left;
+                gather_row(p, in[ky], ix, channel, at->taps + i * k + ky * n);
+            }
         }
     }
     dft_conv_widen(to, at->taps, k, p->quads, 1, 0);
@@ -235,7 +238,7 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     job->quads = p->quads;
     job->pixels = pixels;
     job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;
-    return (layout){pixels, state, taps, p->out_w < TILE ? taps + TILE * 4u * p->quads : 0};
+    return (layout){pixels, state, taps, p->out_w < TILE ? taps + TAPS_BYTES(p->quads) : 0};
 }
 
 void dft_conv_rows(const void *params, const dft_event *event)

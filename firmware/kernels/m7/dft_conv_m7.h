@@ -85,6 +85,11 @@ void dft_conv_pairs(dft_conv_job *job);
 /* `tiles` times four pixels of `quads` words from `from` into the layout of pixels, `skip` bytes left between. Pixels
  * are `pixel` bytes apart. */
 void dft_conv_widen(int32_t *to, const int8_t *from, uint32_t pixel, uint32_t quads, uint32_t tiles, uint32_t skip);
+
+/* Four windows of `rows` rows of `n` bytes, K bytes a pixel, from byte `first` of the rows `in` on; pixels are `apart`
+ * bytes apart. Reads and writes up to three bytes too much at the end of a row. */
+void dft_conv_gather(int8_t *to, const int8_t *const *in, uint32_t first, uint32_t apart, uint32_t n, uint32_t rows,
+                     uint32_t k);
 #endif
 
 #endif

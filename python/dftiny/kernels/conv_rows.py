@@ -211,7 +211,7 @@ def _rounded(pixels: int) -> int:
 def _scratch(m: _Map, rows: int, block: int) -> int:
     """Widened pixels, panel, state, taps, and the output of a map that is narrower than a tile."""
     narrow = rows * _TILE * m.out_depth if m.out_size[1] < _TILE else 0
-    taps = 4 * m.quads * _TILE if _gathers(m) else 0
+    taps = 4 * m.quads * _TILE + 4 if _gathers(m) else 0
     return 8 * m.quads * rows * block + 16 * m.quads + _STATE_BYTES + taps + narrow
 
 
