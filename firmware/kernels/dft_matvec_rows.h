@@ -3,11 +3,11 @@
  *
  * Four output channels at once, a, b, c, d, absent ones zero. A weight word holds two products of two channels:
  * each half is a + 256 * b. With x a sum over such halves is A + 256 * B; a sum over their low bytes is A, and the
- * difference gives B: two channels for three instructions a pair of products. |B| < 2^23 is proved by the maker; the
- * biases of b and d, which may be larger, are added behind.
+ * difference gives B: two channels for three instructions a pair of products. |B| < 2^23 is proved by the maker;
+ * biases are not part of it.
  *     weights  [four channels][quad of inputs]{a b: inputs 0, 2; c d: 0, 2; a b: 1, 3; c d: 1, 3}, the first low
- *     records  [four channels]{biases a, c, 2 b, 2 d, input zero point folded in; four multipliers;
- *              right shifts less one, a byte each, the first lowest} */
+ *     records  [four channels]{biases of a and c; four multipliers; right shifts less one, a byte each, the first
+ *              lowest; biases of b and d, doubled}, input zero point folded in */
 #ifndef DFT_MATVEC_ROWS_H
 #define DFT_MATVEC_ROWS_H
 

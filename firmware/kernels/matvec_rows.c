@@ -2,10 +2,10 @@
 #include "dft_matvec_rows.h"
 
 /* Doubled sums of four channels. */
-static void sums(const int8_t *x, uint32_t n, const int32_t *w, const int32_t *bias, int32_t out[4])
+static void sums(const int8_t *x, uint32_t n, const int32_t *w, const int32_t *record, int32_t out[4])
 {
     for (uint32_t pair = 0; pair < 2u; pair++) {
-        int32_t low = bias[pair];
+        int32_t low = record[pair];
         uint32_t both = (uint32_t)low;
         for (uint32_t k = 0; k < n; k++) {
             uint32_t word = (uint32_t)w[(k >> 2) * 4u + (k & 1u) * 2u + pair];
@@ -14,7 +14,7 @@ static void sums(const int8_t *x, uint32_t n, const int32_t *w, const int32_t *b
             both += (uint32_t)(x[k] * (int16_t)(uint16_t)half);
         }
         out[2u * pair] = 2 * low;
-        out[2u * pair + 1u] = bias[2u + pair] + ((int32_t)(both - (uint32_t)low) >> 7);
+        out[2u * pair + 1u] = ((int32_t)(both - (uint32_t)low) >> 7) + record[7u + pair];
     }
 }
 
@@ -37,7 +37,7 @@ void dft_matvec_rows(const void *params, const dft_event *event)
             int32_t sum[4];
             sums(x, p->in_n, w, record, sum);
             for (uint32_t i = 0; i < 4u && c + i < p->out_n; i++) {
-                out[c + i] = finished(p, sum[i], record[4u + i], (uint32_t)record[8] >> (8u * i) & 0xFFu);
+                out[c + i] = finished(p, sum[i], record[2u + i], (uint32_t)record[6] >> (8u * i) & 0xFFu);
             }
         }
     }

@@ -75,16 +75,21 @@ static void fill(int8_t *to, int32_t value, uint32_t n)
 /* The columns of row `in` from column x on, channels from `channel`; the zero point where the window leaves the map. */
 static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
 {
-    uint32_t n = p->group_in, columns = p->kernel_w;
-    if (in != 0 && n == p->in_c && p->dilation_w == 1u && x >= 0 && x + (int32_t)columns <= p->in_w) {
+    uint32_t n = p->group_in, all = p->in_c, columns = p->kernel_w;
+    int32_t dilation = p->dilation_w, width = p->in_w, zp = p->in_zp;
+    if (in == 0) {
+        fill(to, zp, columns * n);
+        return;
+    }
+    if (n == all && dilation == 1 && x >= 0 && x + (int32_t)columns <= width) {
         copy(to, in + (uint32_t)x * n, columns * n);
         return;
     }
-    for (; columns > 0; columns--, x += p->dilation_w, to += n) {
-        if (in == 0 || x < 0 || x >= p->in_w) {
-            fill(to, p->in_zp, n);
+    for (; columns > 0; columns--, x += dilation, to += n) {
+        if (x < 0 || x >= width) {
+            fill(to, zp, n);
         } else {
-            copy(to, in + (uint32_t)x * p->in_c + channel, n);
+            copy(to, in + (uint32_t)x * all + channel, n);
         }
     }
 }

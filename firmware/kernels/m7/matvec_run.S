@@ -51,11 +51,11 @@ four:
     ldr     r0, [lr, #JOB_RECORDS]
     ldr     r6, [lr, #JOB_ODD]
     ldr     r12, [lr, #JOB_END]
-    ldmia   r0!, {r2, r4}
+    ldmia   r0!, {r2, r4}                       /* either sum starts from the bias of the low channel */
     str     r0, [lr, #JOB_RECORDS]
-    ldr     r0, [lr, #JOB_X]
     mov     r3, r2
     mov     r5, r4
+    ldr     r0, [lr, #JOB_X]
     cbnz    r6, 2f
 1:
     quad
@@ -65,15 +65,14 @@ four:
     bne     1b
 
     ldr     r0, [lr, #JOB_RECORDS]
-    ldmia   r0!, {r6, r7}
+    ldmia   r0!, {r6-r12}                       /* multipliers, shifts, doubled biases of the high channels */
+    str     r0, [lr, #JOB_RECORDS]
     sub     r3, r3, r2
     sub     r5, r5, r4
     lsl     r2, r2, #1
-    add     r3, r6, r3, asr #7
+    add     r3, r11, r3, asr #7
     lsl     r4, r4, #1
-    add     r5, r7, r5, asr #7
-    ldmia   r0!, {r6-r10}
-    str     r0, [lr, #JOB_RECORDS]
+    add     r5, r12, r5, asr #7
     ldr     r11, [lr, #JOB_ROUND]
     requantise r2, r6, 0
     requantise r3, r7, 8

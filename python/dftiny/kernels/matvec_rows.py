@@ -48,17 +48,12 @@ def _fours(values: np.ndarray) -> np.ndarray:
     return padded.reshape(-1, 4, *values.shape[1:])
 
 
-def _two_in_one(fours: np.ndarray) -> np.ndarray:
-    """[n, 4, …] → [n, 2, …]: first + 256 · second."""
-    together: np.ndarray = fours[:, ::2] + 256 * fours[:, 1::2]
-    return together
-
-
 def _weights(rows: np.ndarray) -> np.ndarray:
     """int32[n · quads · 4] as the header says."""
     inputs = np.zeros((len(rows), -(-rows.shape[1] // 4) * 4), np.int64)
     inputs[:, : rows.shape[1]] = rows
-    halves = _two_in_one(_fours(inputs)).astype(np.int16)
+    fours = _fours(inputs)
+    halves = (fours[:, ::2] + 256 * fours[:, 1::2]).astype(np.int16)
     quads = halves.reshape(len(halves), 2, -1, 2, 2)  # four, pair, quad, half of the word, word
     return _words(quads.transpose(0, 2, 4, 1, 3))
 
@@ -70,8 +65,7 @@ def _words(values: np.ndarray) -> np.ndarray:
 
 def _records(r: Rescaled) -> np.ndarray:
     """int32[n · 9] as the header says."""
-    bias, mult = _fours(r.bias), _fours(r.mult)
-    sums = np.concatenate([bias[:, ::2], 2 * bias[:, 1::2]], axis=1)
-    shifts = _fours(r.right - 1).astype(np.uint8)
-    words: np.ndarray = np.concatenate([sums, mult, shifts.view("<i4").astype(np.int64)], axis=1)
+    bias, mult, right = _fours(r.bias), _fours(r.mult), _fours(r.right - 1)
+    shifts = right.astype(np.uint8).view("<i4").astype(np.int64)
+    words: np.ndarray = np.concatenate([bias[:, ::2], mult, shifts, 2 * bias[:, 1::2]], axis=1)
     return words.reshape(-1)

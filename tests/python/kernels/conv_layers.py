@@ -93,7 +93,8 @@ def _spatial_pad(b: Builder) -> None:
 
 @dataclass(frozen=True)
 class RealSize:
-    """`height` × `width` × `depth` → `outputs` channels, SAME padding; scales of channels spread as a converter's."""
+    """`height` × `width` × `depth` → `outputs` channels, SAME padding; scales of channels spread as a converter's;
+    biases up to `bias`."""
 
     height: int
     width: int
@@ -105,6 +106,7 @@ class RealSize:
     table: bool = False
     flat: bool = False
     choice: Choice = field(default_factory=Choice)
+    bias: int = 3000
 
     def __str__(self) -> str:
         how = [f"{self.height}x{self.width}", f"{self.depth}->{self.outputs}"]
@@ -118,14 +120,15 @@ class RealSize:
         b = Builder(1, (1, self.height, self.width, self.depth), live=False)
         w = rng.normal(0, 40, (self.outputs, self.kernel, self.kernel, self.depth)).round().clip(-127, 127)
         scales = (0.01 * 2 ** rng.normal(0, 0.5, self.outputs)).astype(np.float32)
-        bias = rng.integers(-3000, 3000, self.outputs).astype(np.int32)
+        bias = rng.integers(-self.bias, self.bias, self.outputs).astype(np.int32)
         inputs = (
             b.x,
             b.tensor(w.shape, scales, 0, w.astype(np.int8), 0),
             b.tensor(bias.shape, None, 0, bias),
         )
         size = (-(-self.height // self.stride), -(-self.width // self.stride))
-        spread = 40 * 70 * np.sqrt(self.kernel**2 * self.depth) * 0.01 * b.scale
+        sums = 40 * 70 * np.sqrt(self.kernel**2 * self.depth) + self.bias
+        spread = sums * 0.01 * b.scale
         out = b.tensor((1, *size, self.outputs), spread / 50, 3 if self.linear else -128)
         activation = "NONE" if self.linear else "RELU"
         b.op("CONV_2D", inputs, out, ConvOptions(self.stride, self.stride, 1, 1, "SAME", activation, 1))
