@@ -2,34 +2,42 @@
 
 **Over what.** Every schedule of the given steps that computes each row that an output is made from once, rows and steps
 in any order and interleaved in any way, with any placement. The input lies whole in memory at the start (unless a step makes it),
-the output at the end. Counted are the rows of tensors. Not counted: scratch, aux (the int32 sums of a MEAN, too: one
-that sees its map whole needs none), alignment, and gaps between buffers. A step with `in_place` may write its row over
-one that it reads, or as much lower as its own is longer.
+the output at the end. Counted are the rows of tensors; the scratch that a step names, while one of its events runs; and
+its aux, from its first event to its last. A step with `in_place` may write its row over one that it reads, or as much
+lower as its own is longer. Not counted: alignment, and gaps between buffers.
 
-**Why it is one.** Take any event e. An event that e depends on, directly or not, comes before e in every schedule; one
-that depends on e comes after. So a row whose event is of the first kind and that has a reader of the second, or e
-itself as one, is alive at e in every schedule. All such rows lie in different places, and e's own output lies beside
-them, but for what it may take of a row that it reads. Every schedule runs every
-event that an output depends on, so each of these sums is a bound; other events are left out everywhere.
+With steps as the operators' arithmetic allows them (schedule_steps) it is a bound over all row schedules there can be;
+with the demands of kernels filled in (plan/needs.py) one over row schedules of these kernels.
 
-Of a step's events one is the last. If e is, all its others came before it, and what those depend on; likewise all
-others come behind the first. Nobody knows which event is the last or the first, so the smallest of these larger sums,
-over the events of the step, is a bound again. This is what counts a map whole that a MEAN must have seen before
-anybody else may read it, and beside it the window of its last row.
+**Why it is one.** Take any event e. What e depends on, directly or not, comes before e in every schedule, and what
+depends on e comes after. So the events that are done when e starts are one of those sets that hold all of the first
+kind, none of the second, and with an event everything it depends on. The fewest bytes alive in any of these states
+(schedule_cut) must lie in memory at e in every schedule, and e's own output beside them, but for what it may take of a
+row that it reads. Every schedule runs every event that an output depends on, so each of these sums is a bound; other
+events are left out everywhere.
 
-**Rows that replace each other.** An elementwise step with as many and as long rows as its operand needs row r of the
-operand to make row r. From the birth of the one to the death of the other at least one of the two is alive: both are
-counted as one row with that life. So the bound does not lose rows that may be on either side of a HARD_SWISH.
+Of a step's events one is the first. If e is, no other of them is done, nor what depends on them; likewise, if e is the
+last, all the others are. Nobody knows which event is the first or the last, so the smallest of these larger sums, over
+the events of the step, is a bound again. This is what counts a map whole that a MEAN must have seen before anybody else
+may read it, and beside it the window of its last row; and, in a net without such a barrier, the picture that must
+exist in some layer when the first row of the last one is computed.
+
+**How it is found.** The sums of the bytes that are alive in all states of e are quick to have, and so are those of two
+states. Where the second are no more than what is already known no cut is computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from dftiny.schedule_check import CheckedOperand, CheckedStep
+from dftiny.schedule_cut import Holdings
+from dftiny.schedule_order import Order, event_count
 from dftiny.schedule_steps import CheckedNet
+
+_MOST_CUTS, _MOST_STATES = 200, 8  # computed, and remembered
 
 
 @dataclass(frozen=True)
@@ -41,181 +49,119 @@ class Bound:
     row: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """The start of an event: what is surely done, and surely left. `least` and `most`: bounds of the fewest bytes that
+    it needs."""
+
+    step: int
+    row: int
+    done: np.ndarray
+    left: np.ndarray
+    least: int
+    most: int
+
+
 def lower_bound(net: CheckedNet) -> Bound:
-    """The largest sum of bytes that coexist in every schedule."""
-    order = _Order(net)
-    rows = _Rows(order)
-    found = [bound for index in range(len(net.steps)) for bound in _of_step(order, rows, index)]
-    return max(found, key=lambda b: b.bytes, default=Bound(0, 0, 0))
+    """The largest number of bytes that must exist together at some moment of every schedule."""
+    search = _Search(net)
+    for index in range(len(net.steps)):
+        search.look_at(index)
+    return search.refined()
 
 
-def _of_step(order: _Order, rows: _Rows, index: int) -> list[Bound]:
-    """By a step's events as they are, by its last one, by its first one."""
-    mine, new = np.flatnonzero(order.wanted & order.belongs(index)), _new_bytes(order.net, index)
-    if not len(mine):
-        return []
-    all_before, all_after = order.before[mine].any(axis=0), order.before[:, mine].any(axis=1)
-    all_before[mine] = all_after[mine] = True
-    plain, last, first = [], [], []
-    for event in mine.tolist():
-        row = event - order.of(index).start
-        before, after, others = order.before[event], order.before[:, event].copy(), all_before.copy()
-        after[event], others[event] = True, False
-        plain.append(Bound(rows.alive(before, after) + new[row], index, row))
-        last.append(Bound(rows.alive(others, after) + new[row], index, row))
-        first.append(Bound(rows.alive(before, all_after) + new[row], index, row))
-    return [pick(b, key=lambda one: one.bytes) for pick, b in ((max, plain), (min, last), (min, first))]
-
-
-class _Order:
-    """All events, numbered step by step. `before[e, d]`: event e depends on event d, directly or not."""
+class _Search:
+    """Alternatives: lists of moments of which one must come, so that the smallest of each list is a bound."""
 
     def __init__(self, net: CheckedNet) -> None:
         self.net = net
-        self.maker = {s.writes: i for i, s in enumerate(net.steps)}
-        self.starts = np.cumsum([0, *(_events(net, s) for s in net.steps)]).tolist()
-        total = self.starts[-1]
-        self.before = np.zeros((total, total), np.bool_)
-        self._whole: dict[int, np.ndarray] = {}
-        for index, step in enumerate(net.steps):
-            for row, event in enumerate(range(*self.of(index).indices(total))):
-                for operand in step.operands:
-                    self._depend(event, operand, needed_rows(net, step, operand, row))
-        self.wanted = np.zeros(total, np.bool_)
-        for tensor in set(net.outputs) & set(self.maker):
-            self.wanted |= self._closure(tensor)
+        self.order = Order(net)
+        self.holdings = Holdings(self.order)
+        self.best = Bound(0, 0, 0)
+        self.alternatives: list[list[_Moment]] = []
+        self.cuts = 0
+        self.states: list[np.ndarray] = []
 
-    def of(self, index: int) -> slice:
-        """The events of a step."""
-        return slice(self.starts[index], self.starts[index + 1])
-
-    def belongs(self, index: int) -> np.ndarray:
-        """For each event: whether it is one of step `index`."""
-        mine = np.zeros(self.starts[-1], np.bool_)
-        mine[self.of(index)] = True
-        return mine
-
-    def made_by(self, tensor: int, row: int) -> slice:
-        """The events behind which a row exists; empty for an input."""
-        index = self.maker.get(tensor)
-        if index is None:
-            return slice(0, 0)
-        mine = self.of(index)
-        if self.net.steps[index].sums or mine.stop - mine.start < self.net.maps[tensor].height:
-            return mine
-        return slice(mine.start + row, mine.start + row + 1)
-
-    def _depend(self, event: int, operand: CheckedOperand, rows: list[int]) -> None:
-        if operand.tensor in self.maker and len(rows) == self.net.maps[operand.tensor].height:
-            self.before[event] |= self._closure(operand.tensor)
+    def look_at(self, index: int) -> None:
+        """All moments of a step."""
+        mine = [e for e in self.order.of(index) if self.order.wanted[e]]
+        if not mine:
             return
-        for row in rows:
-            made = self.made_by(operand.tensor, row)
-            self.before[event] |= self.before[made].any(axis=0)
-            self.before[event, made] = True
+        self.alternatives += [[moment] for moment in self._moments(index, mine, [], [])]
+        if len(mine) > 1:
+            self.alternatives.append(list(self._moments(index, mine, mine, [])))
+            self.alternatives.append(list(self._moments(index, mine, [], mine)))
 
-    def _closure(self, tensor: int) -> np.ndarray:
-        """Everything that the whole of a tensor depends on."""
-        if tensor not in self._whole:
-            mine = self.of(self.maker[tensor])
-            self._whole[tensor] = self.before[mine].any(axis=0)
-            self._whole[tensor][mine] = True
-        return self._whole[tensor]
+    def _moments(self, index: int, mine: list[int], done: list[int], left: list[int]) -> Iterator[_Moment]:
+        """One for each of `mine`, with all the others of `done` before it and all the others of `left` behind."""
+        before = self.order.before
+        all_done, all_left = before[done].any(axis=0), before[:, left].any(axis=1)
+        all_done[done] = all_left[left] = True
+        new, size = self._new_bytes(index), self.holdings.without_aux(index)
+        for event in mine:
+            is_done, is_left = before[event] | all_done, before[:, event] | all_left
+            is_done[event], is_left[event] = False, True
+            alive = self.holdings.alive
+            least = alive(is_done, is_left, size)
+            most = min(alive(is_done, ~is_done, size), alive(~is_left, is_left, size))
+            row = event - self.order.of(index).start
+            yield _Moment(index, row, is_done, is_left, least + new, most + new)
 
+    def refined(self) -> Bound:
+        """Cuts where they may raise the bound, the most promising first."""
+        for found in self.alternatives:
+            self._raise(min(found, key=lambda m: m.least))
+        for found in sorted(self.alternatives, key=lambda f: -min(m.most for m in f)):
+            if self.cuts >= _MOST_CUTS:
+                break
+            self._cut(found)
+        return self.best
 
-class _Rows:
-    """Every row of every chain: its bytes, the events behind which it exists, and those that read it."""
+    def _cut(self, found: list[_Moment]) -> None:
+        smallest: Bound | None = None
+        for moment in sorted(found, key=lambda m: m.most):
+            if smallest is not None and moment.least >= smallest.bytes:
+                continue
+            if moment.most <= self.best.bytes or self._seen_to_be_low(moment):
+                return
+            needed = self._needed(moment)
+            if needed <= self.best.bytes:
+                return
+            if smallest is None or needed < smallest.bytes:
+                smallest = Bound(needed, moment.step, moment.row)
+        if smallest is not None:
+            self.best = smallest
 
-    def __init__(self, order: _Order) -> None:
-        self.order = order
-        net = order.net
-        self.readers = _readers(order)
-        end = order.starts[-1]  # stands for the end of the schedule, which reads the outputs
-        sizes, born, read = [], [], []
-        for chain in _chains(net):
-            for row in range(net.maps[chain[0]].height):
-                made = order.made_by(chain[0], row)
-                known = made.stop > made.start or chain[0] in net.inputs
-                late = [end] if set(chain) & set(net.outputs) else []
-                events = [e for t in chain for e in self.readers.get((t, row), [])] + late
-                if known and events:
-                    sizes.append(net.maps[chain[0]].row_bytes)
-                    born.append(made)
-                    read.append(events)
-        self.sizes = np.array(sizes, np.int64)
-        self.born_last = np.array([m.stop - 1 for m in born], np.int64)
-        self.born_many = [(k, m) for k, m in enumerate(born) if m.stop - m.start > 1]
-        self.is_input = np.array([m.stop == m.start for m in born], np.bool_)
-        self.flat = np.array([e for events in read for e in events], np.int64)
-        self.cuts = np.cumsum([0, *(len(events) for events in read)])[:-1]
+    def _needed(self, moment: _Moment) -> int:
+        """The fewest bytes at a moment."""
+        self.cuts += 1
+        size = self.holdings.without_aux(moment.step)
+        alive, state = self.holdings.least(moment.done, moment.left, size)
+        self.states = [state, *self.states[: _MOST_STATES - 1]]
+        return alive + self._new_bytes(moment.step)
 
-    def alive(self, before: np.ndarray, after: np.ndarray) -> int:
-        """Bytes of rows that surely exist when all of `before` is done, and are read by some of `after`."""
-        exists = self.is_input | before[self.born_last]
-        for k, made in self.born_many:
-            exists[k] = before[made].all()
-        wanted = np.logical_or.reduceat(np.append(after, True)[self.flat], self.cuts)
-        return int(self.sizes[exists & wanted].sum())
+    def _seen_to_be_low(self, moment: _Moment) -> bool:
+        """Whether a state that was cheap at another moment, made fit for this one, has no more bytes than the bound."""
+        size = self.holdings.without_aux(moment.step)
+        for state in self.states:
+            done = (state | moment.done) & ~moment.left
+            if self.holdings.alive(done, ~done, size) + self._new_bytes(moment.step) <= self.best.bytes:
+                return True
+        return False
 
+    def _raise(self, moment: _Moment) -> None:
+        if moment.least > self.best.bytes:
+            self.best = Bound(moment.least, moment.step, moment.row)
 
-def _readers(order: _Order) -> dict[tuple[int, int], list[int]]:
-    found: dict[tuple[int, int], list[int]] = {}
-    for index, step in enumerate(order.net.steps):
-        mine = order.of(index)
-        for row in np.flatnonzero(order.wanted[mine]).tolist():
-            for operand in step.operands:
-                for r in needed_rows(order.net, step, operand, row):
-                    found.setdefault((operand.tensor, r), []).append(mine.start + row)
-    return found
-
-
-def _events(net: CheckedNet, step: CheckedStep) -> int:
-    """How many events a step has if each gives one row, or all where the step computes all at once."""
-    return step.sums or (1 if step.whole else net.maps[step.writes].height)
-
-
-def needed_rows(net: CheckedNet, step: CheckedStep, operand: CheckedOperand, row: int) -> list[int]:
-    """Rows of `operand` that event `row` reads; none where the window leaves the map."""
-    height = net.maps[operand.tensor].height
-    if operand.need == "all" or (operand.need == "row" and height == 1):
-        return list(range(height))
-    if operand.need == "row":
-        return [row]
-    top = row * step.stride - step.pad
-    return [r for r in range(top, top + step.kernel * step.dilation, step.dilation) if 0 <= r < height]
-
-
-def _chains(net: CheckedNet) -> list[tuple[int, ...]]:
-    """Tensors whose rows replace each other, first to last; each tensor in one chain, which goes on with the last
-    elementwise step that can replace its rows."""
-    after: dict[int, int] = {}
-    for step in net.steps:
-        first = step.operands[0] if step.operands else None
-        if (
-            first is None
-            or not step.in_place
-            or first.need != "row"
-            or net.maps[first.tensor] != net.maps[step.writes]
-        ):
-            continue
-        after[first.tensor] = step.writes
-    chains = []
-    for tensor in sorted(set(net.maps) - set(after.values())):
-        members = [tensor]
-        while members[-1] in after:
-            members.append(after[members[-1]])
-        chains.append(tuple(members))
-    return chains
-
-
-def _new_bytes(net: CheckedNet, index: int) -> list[int]:
-    """Bytes that each event of a step adds to what is alive when it starts."""
-    step = net.steps[index]
-    count, out = _events(net, step), net.maps[step.writes]
-    if step.sums:
-        return [0] * count if count > 1 else [out.bytes]
-    added = out.bytes if count == 1 else out.row_bytes
-    if step.in_place and step.kernel == 1:
-        read = [net.maps[o.tensor] for o in step.operands]
-        added = max(0, added - max(m.bytes if count == 1 else m.row_bytes for m in read))
-    return [added] * count
+    def _new_bytes(self, index: int) -> int:
+        """Bytes that an event of a step adds to what is alive when it starts."""
+        net, step = self.net, self.net.steps[index]
+        count, out = event_count(net, step), net.maps[step.writes]
+        own = sum(spot.bytes for spot in (step.scratch, step.aux) if spot is not None)
+        if step.sums:
+            return own if count > 1 else own + out.bytes
+        added = out.bytes if count == 1 else out.row_bytes
+        if step.in_place and step.kernel == 1:
+            read = [net.maps[o.tensor] for o in step.operands]
+            added = max(0, added - max(m.bytes if count == 1 else m.row_bytes for m in read))
+        return added + own

@@ -31,6 +31,8 @@ LEVEL = {
     "dftiny.plan": 1,
     "dftiny.schedule_bound": 1,
     "dftiny.schedule_check": 1,
+    "dftiny.schedule_cut": 1,
+    "dftiny.schedule_order": 1,
     "dftiny.schedule_steps": 1,
     "dftiny.budget": 1,
     "dftiny.code_size": 1,

@@ -14,6 +14,7 @@ from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
 from dftiny.plan.lanes import Lane, LaneMaker, shape_of
+from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.pack import Block, Packer, live_bytes
 from dftiny.plan.recompute import Repeat, repeated, repeats
@@ -22,7 +23,6 @@ from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
 from dftiny.schedule_bound import lower_bound
-from dftiny.schedule_steps import checked_net
 from dftiny.steps import NAMES as STEP_NAMES
 from dftiny.steps import Steps, steps
 
@@ -101,7 +101,8 @@ class PlannedSegment:
 @dataclass(frozen=True, eq=False)
 class Plan:
     """All of it. `region_bytes` is what each region must lend, in arena order, without regions that stay empty.
-    `lower_bound_bytes`: what no row schedule of these operators can go below (schedule_bound). `repeats`: maps that are computed twice to save memory."""
+    `lower_bound_bytes`: what no row schedule of these kernels can go below (schedule_bound). `repeats`: maps that are
+    computed twice to save memory."""
 
     prepared: Steps
     segments: tuple[PlannedSegment, ...]
@@ -214,9 +215,10 @@ def _within(made: Plan, wishes: Wishes) -> bool:
 def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | DoesNotFit:
     """The plan of `graph` as it stands, or why there is none."""
     prepared = steps(graph, without=wishes.without)
-    cutter = Cutter(LaneMaker(prepared))
+    maker = LaneMaker(prepared)
+    cutter = Cutter(maker)
     peak = cutter.smallest_peak()
-    bound = lower_bound(checked_net(prepared)).bytes
+    bound = lower_bound(kernel_net(maker)).bytes
     roomy = min(int(peak * (1 + wishes.slack)), int(bound * (1 + OVER_BOUND)))
     anyway = int(peak * (1 + min(wishes.slack, SLACK_ANYWAY)))
     for limit in (max(anyway, roomy), peak):

@@ -47,6 +47,7 @@ _BY_ITSELF = (
     *_LEAN,
 )
 _TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN)
+VARIANTS = tuple(dict.fromkeys((*_BY_ITSELF, *_TOGETHER)))
 
 
 @dataclass(frozen=True)

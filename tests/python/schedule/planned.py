@@ -62,5 +62,5 @@ def _step(net: CheckedNet, segment: PlannedSegment, lane: Lane) -> CheckedStep:
         at = segment.aux[lane.index]
         spots["aux"] = CheckedSpot(at.region, at.offset, lane.aux_bytes)
     rows = 0 if flat or call is None or lane.accumulates else lane.rows
-    in_place = call is not None and call.in_place and not flat
+    in_place = call is not None and call.in_place
     return replace(step, rows=rows, in_place=in_place, **spots)

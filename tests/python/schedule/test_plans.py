@@ -26,7 +26,7 @@ MODELS = sorted((Path(__file__).resolve().parents[3] / "models").glob("*/model.t
 ROOMY = [RegionSpec("axi", 512 << 10), RegionSpec("d2", 288 << 10)]
 
 
-def pretend_conv(graph: Graph, step: Step, choice: Choice, *, flat: bool = False) -> RowCall:  # noqa: ARG001
+def pretend_conv(graph: Graph, step: Step, choice: Choice) -> RowCall:
     taps = graph.tensors[step.op.inputs[1]].elements // graph.tensors[step.writes].shape[3]
     return RowCall("f", "s", (), (), scratch_bytes=2 * taps * (choice.block or 32))
 
@@ -45,6 +45,10 @@ def pretend(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     return None
 
 
+def pretend_flat(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
+    return pretend_conv(graph, step, choice) if step.op.kind == "CONV_2D" else None
+
+
 def _same_shape(graph: Graph, step: Step) -> bool:
     return graph.tensors[step.sources[0]].shape == graph.tensors[step.writes].shape
 
@@ -52,7 +56,7 @@ def _same_shape(graph: Graph, step: Step) -> bool:
 @pytest.fixture
 def every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "row_call", pretend)
-    monkeypatch.setattr(lanes, "conv_rows", pretend_conv)
+    monkeypatch.setattr(lanes, "flat_call", pretend_flat)
 
 
 def assert_valid(made: Plan) -> CheckedSchedule:

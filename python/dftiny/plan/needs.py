@@ -1,0 +1,41 @@
+"""What the kernels of a net cannot do without, filled into its checked steps for the lower bound. Called by the planner.
+
+Of everything that the planner may choose for a step, the least scratch, the least aux, and whether any choice writes
+over its operand; a step without a row kernel is computed whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dftiny.plan.lanes import Lane, LaneMaker
+from dftiny.plan.segments import VARIANTS
+from dftiny.schedule_check import CheckedOperand, CheckedSpot, CheckedStep
+from dftiny.schedule_steps import CheckedNet, checked_net
+
+
+def kernel_net(maker: LaneMaker) -> CheckedNet:
+    """The steps of `maker` with the demands of their kernels."""
+    net = checked_net(maker.prepared)
+    found = []
+    for index, step in enumerate(net.steps):
+        lanes = [maker.lane(index, v.choice, flat=v.flat) for v in VARIANTS]
+        found.append(_step(step, lanes))
+    return replace(net, steps=tuple(found))
+
+
+def _step(step: CheckedStep, lanes: Sequence[Lane]) -> CheckedStep:
+    if not all(lane.call for lane in lanes):
+        everything = tuple(CheckedOperand(o.tensor, "all") for o in step.operands)
+        return replace(step, operands=everything, sums=0, kernel=1, stride=1, dilation=1, pad=0, whole=True)
+    return replace(
+        step,
+        in_place=step.in_place and any(lane.call and lane.call.in_place for lane in lanes),
+        scratch=_spot(min(lane.scratch_bytes for lane in lanes)),
+        aux=_spot(min(lane.aux_bytes for lane in lanes)),
+    )
+
+
+def _spot(nbytes: int) -> CheckedSpot | None:
+    return CheckedSpot("", 0, nbytes) if nbytes else None
