@@ -50,7 +50,8 @@ typedef struct dft_shift_max {
 } dft_shift_max;
 
 /* Product `k` of branch `b`: int8 as MUL gives it. `c`: the coefficient. */
-static inline int32_t dft_shift_product(const dft_shift_max *p, const dft_shift_branch *b, uint32_t k, int32_t x, int32_t c)
+static inline int32_t dft_shift_product(const dft_shift_max *p, const dft_shift_branch *b, uint32_t k, int32_t x,
+                                        int32_t c)
 {
     int32_t v = dft_requant((x - p->zp_x) * (c - b->zp_c[k]), b->mult[k], b->left1[k], b->right[k]);
     return dft_clamp(v + b->zp_p[k], b->low_p[k], b->high_p[k]);

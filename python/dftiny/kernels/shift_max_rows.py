@@ -3,6 +3,7 @@ products are in range, the lines that the Cortex-M7 twin computes with. Called t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,38 +38,46 @@ def shift_max_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False)
     op, o = step.op, cast(ShiftMaxOptions, step.op.options)
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     width, in_c, out_c = x.shape[2] * (x.shape[1] if flat else 1), x.shape[3], y.shape[3]
-    terms = 2 * len(o.branches)
-    if step.table is not None or max(width, in_c, terms * out_c) > _LIMIT_16 or not _in_range(graph, op):
+    if step.table is not None or max(width, in_c, out_c) > _LIMIT_16 or not _in_range(graph, op):
         return None
     inner = [int8.branch_graph(graph, op, i) for i in range(len(o.branches))]
-    found = [_fast(b) for b in inner] if in_c == out_c else [None]
-    fast = [f for f in found if f is not None]
-    usable = len(fast) == len(inner)
-    passes = [_pass(b, i) if usable else None for i, b in enumerate(inner)]
+    fast = _all_fast(inner) if in_c == out_c else ()
+    passes = [_pass(b, i) for i, b in enumerate(inner)] if fast else []
+    branches = (_branch(b, fast[i : i + 1], passes[i : i + 1]) for i, b in enumerate(inner))
     fields: Fields = (
         ("width", width),
         ("in_c", in_c),
         ("out_c", out_c),
         ("branches", len(inner)),
         ("zp_x", x.zero_point),
-        *((f"branch[{i}]", _branch(b, fast[i] if usable else None, passes[i])) for i, b in enumerate(inner)),
+        *((f"branch[{i}]", values) for i, values in enumerate(branches)),
     )
-    indices = np.array([t.indices for b in o.branches for t in b.terms]).reshape(-1)
-    pointers: tuple[tuple[str, Const], ...] = (("indices", Const("uint16_t", "tables", indices)),)
-    if not usable:
-        return RowCall("dft_shift_max_rows", "dft_shift_max", fields, pointers)
-    fixes = (p.fixes for f in fast for p in f.products)
-    pointers += tuple((f"fixes[{i}]", Const("int8_t", "tables", v)) for i, v in enumerate(fixes))
-    pointers += (("sums", Const("int32_t", "tables", np.concatenate([f.sums.offsets for f in fast]))),)
     return RowCall(
         "dft_shift_max_rows",
         "dft_shift_max",
         fields,
-        pointers,
-        aux_bytes=len(inner) * out_c * _RECORD_BYTES,
+        _pointers(o, fast),
+        aux_bytes=len(fast) * out_c * _RECORD_BYTES,
         rows=1 if flat else 2,
-        symbols=tuple(sorted({f"dft_shift_{name}" for name in passes if name})),
+        symbols=tuple(sorted({f"dft_shift_{name}" for name in passes})),
     )
+
+
+def _pointers(o: ShiftMaxOptions, fast: Sequence[_Fast]) -> tuple[tuple[str, Const], ...]:
+    """Channels of the map, and the lines where there are any."""
+    indices = np.array([t.indices for b in o.branches for t in b.terms]).reshape(-1)
+    found = [("indices", Const("uint16_t", "tables", indices))]
+    if fast:
+        fixes = (p.fixes for f in fast for p in f.products)
+        found += [(f"fixes[{i}]", Const("int8_t", "tables", v)) for i, v in enumerate(fixes)]
+        found.append(("sums", Const("int32_t", "tables", np.concatenate([f.sums.offsets for f in fast]))))
+    return tuple(found)
+
+
+def _all_fast(inner: Sequence[Graph]) -> tuple[_Fast, ...]:
+    """The lines of all branches, or nothing where one has none."""
+    found = [_fast(b) for b in inner]
+    return tuple(f for f in found if f is not None) if None not in found else ()
 
 
 def _in_range(graph: Graph, op: Op) -> bool:
@@ -93,21 +102,18 @@ def _pass(b: Graph, branch: int) -> str:
     return f"{'larger' if branch else 'first'}_{first}_{second}"
 
 
-def _branch(b: Graph, fast: _Fast | None, name: str | None) -> Fields:
-    """struct dft_shift_branch."""
+def _branch(b: Graph, fast: Sequence[_Fast], name: Sequence[str]) -> Fields:
+    """struct dft_shift_branch; `fast` and `name`, its lines and their code, are empty in the general form."""
     (m0, s0), (m1, s1) = (int8.mul_params(b, b.ops[k]) for k in range(2))
     p = int8.sum_params(b, b.ops[2])
     left, right = zip(split_shift(s0), split_shift(s1), strict=True)
-    (low_0, high_0), (low_1, high_1), (low, high) = (_bounds(b, k) for k in range(3))
+    bounds = [_bounds(b, k) for k in range(3)]
     zero = [t.zero_point for t in b.tensors]
     return (
         ("mult", (m0, m1)),
         ("mult_in", p.multiplier),
         ("mult_out", p.out_multiplier),
-        ("slope", tuple(line.slope for line in fast.products) if fast else (0, 0)),
-        ("start", tuple(line.start for line in fast.products) if fast else (0, 0)),
-        ("sum_slope", fast.sums.slope if fast else 0),
-        ("pass", cast(Field, f"DFT_SHIFT_PASS({name})" if name else 0)),
+        *_lines(fast, name),
         ("left1", left),
         ("right", right),
         ("right_in", (-p.shift[0], -p.shift[1])),
@@ -116,10 +122,23 @@ def _branch(b: Graph, fast: _Fast | None, name: str | None) -> Fields:
         ("zp_c", (zero[1], zero[2])),
         ("zp_p", (zero[3], zero[4])),
         ("zp_out", zero[5]),
-        ("low_p", (low_0, low_1)),
-        ("high_p", (high_0, high_1)),
-        ("low", low),
-        ("high", high),
+        ("low_p", (bounds[0][0], bounds[1][0])),
+        ("high_p", (bounds[0][1], bounds[1][1])),
+        ("low", bounds[2][0]),
+        ("high", bounds[2][1]),
+    )
+
+
+def _lines(fast: Sequence[_Fast], name: Sequence[str]) -> Fields:
+    """Its members of the fast form; nothing, which C reads as zeros, in the general one."""
+    if not fast:
+        return ()
+    first, second = fast[0].products
+    return (
+        ("slope", (first.slope, second.slope)),
+        ("start", (first.start, second.start)),
+        ("sum_slope", fast[0].sums.slope),
+        ("pass", cast(Field, f"DFT_SHIFT_PASS({name[0]})")),
     )
 
 
