@@ -214,6 +214,22 @@ static void multiplied(job *j)
     }
 }
 
+/* How to widen when some rows are padding, a bit each; null where rows are to be filled behind. */
+static dft_depthwise_work *widen_without(const method *m, uint32_t missing)
+{
+    uint32_t bottom = 1u << (m->rows - 1u);
+    if (missing == 0) {
+        return m->widen;
+    }
+    if (missing == 1u) {
+        return m->widen_top;
+    }
+    if (missing == bottom) {
+        return m->widen_bottom;
+    }
+    return m->rows == 4u && missing == (bottom | bottom >> 1) ? dft_depthwise_s1_widen_last : 0;
+}
+
 /* Which rows are there decides how to widen them. */
 static void set_rows(job *j)
 {
@@ -226,16 +242,18 @@ static void set_rows(job *j)
         missing |= (uint32_t)(in == 0) << row;
         some = in != 0 ? in : some;
     }
-    uint32_t bottom = 1u << (m->rows - 1u);
-    uint32_t one = missing == 1u || missing == bottom;
-    j->q.rows[3] = m->rows == 3u ? zeros : j->q.rows[3];
+    j->widen = widen_without(m, missing);
+    j->fill_rows = 0;
+    if (j->widen == 0) {
+        j->widen = m->widen;
+        j->fill_rows = missing;
+    }
     for (uint32_t row = 0; row < m->rows; row++) {
         if ((missing >> row & 1u) != 0) {
-            j->q.rows[row] = one ? zeros : some;
+            j->q.rows[row] = j->fill_rows != 0 ? some : zeros;
         }
     }
-    j->widen = missing == 1u ? m->widen_top : missing == bottom ? m->widen_bottom : m->widen;
-    j->fill_rows = one ? 0 : missing;
+    j->q.rows[3] = m->rows == 3u ? zeros : j->q.rows[3];
 }
 
 /* Where pixels go, and which padding the results of a quad overwrite: tiles of stride 1 the columns of their outputs,

@@ -12,10 +12,10 @@
 .endm
 
 /* A pixel's words of rows 0 … 3 become 32 bytes at r5. PKH first, so that one SXTB16 gives a finished pair. */
-.macro widen_pixel top, bottom
+.macro widen_pixel top, third, bottom
     take    r8, r0, \top
     take    r10, r1, 0
-    take    r9, r2, 0
+    take    r9, r2, \third
     take    r11, r3, \bottom
     add     r12, r12, r4
     pkhbt   r6, r8, r10, lsl #16    /* rows 0 1, channels 0 1 */
@@ -34,7 +34,7 @@
     stmia   r5!, {r8-r11}
 .endm
 
-.macro widen name, top, bottom
+.macro widen name, top, third, bottom
 /* r0 quad. Two pixels a turn; an odd number of them enters at the second. */
     function \name
     push    {r4-r11, lr}
@@ -46,17 +46,18 @@
     mov     r12, r10
     lsrs    r9, r9, #1
     bcs     2f
-1:  widen_pixel \top, \bottom
-2:  widen_pixel \top, \bottom
+1:  widen_pixel \top, \third, \bottom
+2:  widen_pixel \top, \third, \bottom
     cmp     r12, lr
     bne     1b
     pop     {r4-r11, pc}
     .size   \name, . - \name
 .endm
 
-    widen   dft_depthwise_s1_widen, 0, 0
-    widen   dft_depthwise_s1_widen_top, 1, 0
-    widen   dft_depthwise_s1_widen_bottom, 0, 1
+    widen   dft_depthwise_s1_widen, 0, 0, 0
+    widen   dft_depthwise_s1_widen_top, 1, 0, 0
+    widen   dft_depthwise_s1_widen_bottom, 0, 0, 1
+    widen   dft_depthwise_s1_widen_last, 0, 1, 1
 
 /* r0 quad. The second row is written first: where there is none, the first one stands for it. */
     function dft_depthwise_s1_store

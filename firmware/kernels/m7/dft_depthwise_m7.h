@@ -66,8 +66,10 @@ extern dft_depthwise_line_work dft_depthwise_pair_3, dft_depthwise_pair_3_relu; 
 
 typedef void dft_depthwise_work(dft_depthwise_quad *q);
 
-/* Rows to columns: where all rows are there, where the first or the last one is padding. */
+/* Rows to columns: where all rows are there; where the first, the last, or the last two (below the last output row of
+ * an odd map) are padding. */
 extern dft_depthwise_work dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom;
+extern dft_depthwise_work dft_depthwise_s1_widen_last;
 extern dft_depthwise_work dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom;
 extern dft_depthwise_work dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom;
 
