@@ -38,8 +38,8 @@
 
 .macro widen name, top, bottom
 /* r0 quad. A pair of columns a turn. A first pixel in an odd column enters where the even one, padding, has been taken;
- * a last one in an even column is paired with itself, whose results nobody reads. s0: where row 1 ends; s1: there is
- * such a last one and its turn is still to come. */
+ * a last one in an even column is paired with padding. s0: where row 1 ends; s1: there is such a last one and its turn is
+ * still to come; s2: four zero points. */
     function \name
     push    {r4-r11, lr}
     ldr     r12, [r0, #68]          /* odd */
@@ -50,6 +50,7 @@
     subs    r9, r9, r12             /* behind a first odd one: pairs and perhaps a last even one */
     and     r7, r9, #1
     vmov    s1, r7
+    vmov    s2, r3
     subs    r9, r9, r7
     move    r0, \top, r11
     move    r1, 0, r11
@@ -59,11 +60,9 @@
     vmov    s0, r11
     cmp     r12, #0
     beq     1f
-    bfi     r6, r6, #8, #8          /* from a pair of zero points, 00zz 00zz or ffzz ffzz, to four */
-    pkhbt   r6, r6, r6, lsl #16
-    mov     r7, r6
-    mov     r8, r6
-    mov     r10, r6
+    mov     r7, r3
+    mov     r8, r3
+    mov     r10, r3
     .if     \top == 0
     sub     r0, r0, r4
     .endif
@@ -73,14 +72,14 @@
     .endif
     b       3f
 1:  cmp     r9, #0
-    beq     4f
+    beq     5f
 2:  take_even r7, r0, \top
     take_even r10, r1, 0
     take_even r8, r2, \bottom
 3:  take_odd r6, r0, \top
     take_odd r9, r1, 0
     take_odd r11, r2, \bottom
-    move    r0, \top, r4, lsl #1
+4:  move    r0, \top, r4, lsl #1
     move    r1, 0, r4, lsl #1
     move    r2, \bottom, r4, lsl #1
     pkhtb   r12, r9, r6, asr #16    /* channels 2 3: r12 odd, r3 even, lr row 2 */
@@ -94,13 +93,19 @@
     vmov    r6, s0
     cmp     r1, r6
     bne     2b
-4:  vmov    r6, s1
-    cbz     r6, 5f
+5:  vmov    r6, s1
+    cbz     r6, 6f
+    take_even r7, r0, \top
+    take_even r10, r1, 0
+    take_even r8, r2, \bottom
+    vmov    r6, s2
+    mov     r9, r6
+    mov     r11, r6
     mov     r4, #0
     vmov    s1, r4
     vmov    s0, r1
-    b       2b
-5:  pop     {r4-r11, pc}
+    b       4b
+6:  pop     {r4-r11, pc}
     .size   \name, . - \name
 .endm
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from arm_model import CPU
+from host_model import FIRMWARE, run_tool
 from row_harness import Case, Harness
 
 from dftiny import int8
-from dftiny.graph import DepthwiseOptions, Graph, Op, PadOptions, Quant, TableOptions, Tensor, window_out
+from dftiny.graph import (
+    DepthwiseOptions,
+    Graph,
+    Op,
+    PadOptions,
+    Quant,
+    TableOptions,
+    Tensor,
+    macs,
+    window_out,
+)
 from dftiny.kernels.rows import Choice
 from dftiny.plan.lanes import LaneMaker
 from dftiny.steps import steps
@@ -116,6 +131,7 @@ LAYERS = [
     Layer((8, 13, 9), stride=(2, 2), pad=(1, 1, 1, 1), padding="VALID", table=True),
     Layer((8, 11, 3), stride=(2, 2), pad=(0, 1, 0, 1), padding="VALID"),
     Layer((8, 2, 4), stride=(2, 2)),
+    Layer((8, 19, 4), stride=(2, 2), pad=(1, 0, 2, 2), padding="VALID", linear=False),
     Layer((7, 1, 2), stride=(2, 2)),
     Layer((9, 9, 4), stride=(2, 2), padding="VALID"),
     Layer((9, 9, 6), stride=(1, 2), multiplier=2, table=True),
@@ -143,6 +159,96 @@ LAYERS = [
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 def test_both_twins_equal_the_oracle(harness: Harness, layer: Layer) -> None:
+    print(layer)
     case, want = case_and_result(layer, 7)
     np.testing.assert_array_equal(harness.host(case)[0], want)
     np.testing.assert_array_equal(harness.arm(case)[0], want)
+
+
+def random_layer(seed: int) -> Layer:
+    rng = np.random.default_rng(seed)
+
+    def pick(*values):
+        return values[int(rng.integers(len(values)))]
+
+    kernel = pick((3, 3), (3, 3), (3, 3), (5, 5), (3, 1), (1, 3), (5, 1), (1, 5), (2, 3), (4, 1))
+    padding = pick("SAME", "SAME", "VALID")
+    pad = tuple(int(v) for v in rng.integers(0, 3, 4)) if padding == "VALID" else None
+    pad = pad and (min(pad[0], kernel[0] - 1), min(pad[1], kernel[0] - 1), *pad[2:])
+    return Layer(
+        size=(
+            int(rng.integers(kernel[0], 9)),
+            int(rng.integers(kernel[1] + 2, 22)),
+            int(rng.integers(3, 14)),
+        ),
+        kernel=kernel,
+        stride=(pick(1, 1, 2), pick(1, 1, 2, 2, 3)),
+        padding=padding,
+        multiplier=pick(1, 1, 1, 2, 3, 4),
+        activation=pick("NONE", "NONE", "RELU", "RELU6"),
+        pad=pad,
+        table=pick(True, False),
+        linear=pick(True, True, False),
+        spread=pick(1.0, 2.0, 5.0),
+        rows=pick(0, 0, 1),
+    )
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_layers(harness: Harness, seed: int) -> None:
+    test_both_twins_equal_the_oracle(harness, random_layer(seed))
+
+
+# Instructions a MAC, all events of the layer counted: what was reached and 2 %.
+REACHED = [
+    (Layer((16, 64, 8), table=True), 2.04),
+    (Layer((16, 64, 8), linear=False), 1.79),
+    (Layer((8, 8, 64), table=True), 2.36),
+    (Layer((16, 64, 8), rows=1, table=True), 2.43),
+    (Layer((16, 64, 8), stride=(2, 2), table=True), 3.12),
+    (Layer((16, 64, 8), stride=(2, 2), linear=False), 2.86),
+    (Layer((8, 128, 3), multiplier=2, linear=False), 1.78),
+    (Layer((8, 112, 6), kernel=(3, 1), stride=(2, 1), multiplier=2), 4.4),
+    (Layer((8, 112, 6), kernel=(1, 3), stride=(1, 2), multiplier=2, linear=False), 4.4),
+    (Layer((7, 14, 32), kernel=(5, 1)), 4.92),
+    (Layer((7, 14, 32), kernel=(1, 5)), 5.04),
+    (Layer((8, 16, 16), kernel=(5, 5), table=True), 5.25),
+]
+
+
+@pytest.mark.parametrize(("layer", "limit"), REACHED, ids=str)
+def test_few_instructions(harness: Harness, layer: Layer, limit: float) -> None:
+    case, want = case_and_result(layer, 1)
+    got, instructions = harness.arm(case)
+    np.testing.assert_array_equal(got, want)
+    per_mac = instructions / macs(graph_of(layer, 1), case.lane.step.op)
+    print(f"{layer.size} {layer.kernel} stride {layer.stride} x {layer.multiplier}: {per_mac:.3f}")
+    assert 0.9 * limit < per_mac <= limit
+
+
+def test_assembly_spills_nothing(tmp_path: Path) -> None:
+    """Between its first and its last instruction no function touches the stack; every tile is there."""
+    tiles = 0
+    for source in sorted((FIRMWARE / "kernels" / "m7").glob("depthwise_*.S")):
+        target = tmp_path / f"{source.stem}.o"
+        run_tool(["arm-none-eabi-gcc", *CPU, "-c", str(source), "-o", str(target)])
+        for name, body in functions(target).items():
+            inner = [line for line in body if not re.match(r"(stmdb|ldmia\.w)\s+sp!|push|pop", line)]
+            assert len(body) - len(inner) <= 2, name
+            assert not [line for line in inner if re.search(r"\bsp\b|r13", line)], name
+            tiles += bool(re.fullmatch(r"dft_depthwise_(s1|s2|r1)_(relu|table)_\d+", name))
+    assert tiles == 3 * 2 * 16
+
+
+def functions(target: Path) -> dict[str, list[str]]:
+    """Instructions by function of an object file, as text."""
+    command = ["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(target)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in text.splitlines():
+        if head := re.match(r"[0-9a-f]+ <(\w+)>:", line):
+            name = head[1]
+        elif body := re.match(r"\s*[0-9a-f]+:\s+(.*)", line):
+            found.setdefault(name, []).append(body[1])
+    return found
