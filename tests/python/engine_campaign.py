@@ -68,12 +68,24 @@ class Outcome:
 def make(seed: int) -> Case:
     """The net of a seed: half of them blocks that stream, the others chains of single operators and mixed nets."""
     dice = np.random.default_rng([seed, 1])
-    model = _model(seed, dice)
-    graph = graphs.load(model, name=f"seed {seed}")
+    graph = graphs.load(_model(seed, dice), name=f"seed {seed}")
+    x = lively(graph.input.shape[1:], seed)
+    model = tflite_bytes(_alive(graph, x))
     without = frozenset([str(dice.choice(REWRITES))] if dice.integers(4) == 0 else [])
     slack = float(dice.choice([0.0, 0.04, 0.5]))
     wishes = Wishes(slack=slack, input_by_rows=bool(dice.integers(4) == 0), without=without)
-    return Case(seed, graph, model, lively(graph.input.shape[1:], seed), wishes, bool(dice.integers(3) == 0))
+    loaded = graphs.load(model, name=f"seed {seed}")
+    return Case(seed, loaded, model, x, wishes, bool(dice.integers(3) == 0))
+
+
+def _alive(graph: Graph, x: np.ndarray) -> Graph:
+    """`graph` up to its last operator whose outputs still differ from input to input: behind it no bit can be wrong."""
+    values = int8.run_all(graph, x)
+    told_apart = [len({y.tobytes() for y in values[op.outputs[0]]}) > 1 for op in graph.ops]
+    if told_apart[-1] or not any(told_apart):
+        return graph
+    end = max(i for i, apart in enumerate(told_apart) if apart) + 1
+    return replace(graph, ops=graph.ops[:end], outputs=graph.ops[end - 1].outputs)
 
 
 def _model(seed: int, dice: np.random.Generator) -> bytes:

@@ -53,7 +53,7 @@ def test_random_nets_equal_tflm_through_the_whole_engine(outcomes: list[Outcome]
 @pytest.mark.slow
 def test_the_short_campaign_reaches_what_it_is_for(outcomes: list[Outcome]) -> None:
     """Most nets tell their inputs apart, some stream, and kernels by rows of every kind are run."""
-    assert sum(o.flat for o in outcomes) <= GRAPHS // 3
+    assert sum(o.flat for o in outcomes) <= GRAPHS // 20
     assert sum(o.streamed for o in outcomes) >= 8
     by_rows = sum((o.by_rows for o in outcomes), start=Counter())
     assert {"dft_conv_rows", "dft_depthwise_rows", "dft_mean_rows", "dft_table_rows"} <= set(by_rows)
