@@ -49,6 +49,10 @@
     push    {r0, r1, r4-r11, lr}
     ldr     r1, [r0, #JOB_ENTRY]
     vmov    s0, r1
+#if defined(DFT_CONV_PAIRED_LOADS)
+    ldr     r1, [r0, #JOB_SKIP]
+    vmov    s2, r1
+#endif
     ldr     r1, [r0, #JOB_QUADS]
     ldr     r2, [r0, #JOB_PANEL]
     add     r2, r2, r1, lsl #4

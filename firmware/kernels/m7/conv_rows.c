@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define DFT_NOINLINE __attribute__((noinline)) /* smaller, and most are called once a tile or less */
+
 #define TILE 4u
 #define TILE_WORDS 8u /* of a quad of K */
 #define TAPS_BYTES(quads) (TILE * 4u * (quads) + 4u) /* dft_conv_gather writes a little too much */
@@ -24,6 +26,7 @@ _Static_assert(offsetof(dft_conv_job, quads) == JOB_QUADS, "job");
 _Static_assert(offsetof(dft_conv_job, count) == JOB_COUNT, "job");
 _Static_assert(offsetof(dft_conv_job, pixels) == JOB_PIXELS, "job");
 _Static_assert(offsetof(dft_conv_job, entry) == JOB_ENTRY, "job");
+_Static_assert(offsetof(dft_conv_job, skip) == JOB_SKIP, "job");
 _Static_assert(offsetof(dft_conv_job, spans) == JOB_SPANS, "job");
 
 /* A block of one row: `whole` tiles from pixel `x` on and, where pixels remain, one more that ends with the row. It
@@ -43,7 +46,7 @@ typedef struct layout {
 /* Words, then what is left; gcc keeps these loops as they are: most runs are a few words, too short for memcpy. */
 #define KEEP_LOOP __asm__ volatile("")
 
-static void copy(int8_t *to, const int8_t *from, uint32_t n)
+static DFT_NOINLINE void copy(int8_t *to, const int8_t *from, uint32_t n)
 {
     for (; n >= 4; n -= 4, to += 4, from += 4) {
         __builtin_memcpy(to, from, 4);
@@ -59,7 +62,7 @@ static void copy(int8_t *to, const int8_t *from, uint32_t n)
     }
 }
 
-static void fill(int8_t *to, int32_t value, uint32_t n)
+static DFT_NOINLINE void fill(int8_t *to, int32_t value, uint32_t n)
 {
     uint32_t word = (uint32_t)(uint8_t)value * 0x01010101u;
     for (; n >= 4; n -= 4, to += 4) {
@@ -73,7 +76,7 @@ static void fill(int8_t *to, int32_t value, uint32_t n)
 }
 
 /* The columns of row `in` from column x on, channels from `channel`; the zero point where the window leaves the map. */
-static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
+static DFT_NOINLINE void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
 {
     uint32_t n = p->group_in, all = p->in_c, columns = p->kernel_w;
     int32_t dilation = p->dilation_w, width = p->in_w, zp = p->in_zp;
@@ -108,7 +111,7 @@ static uint32_t is_inside(const dft_conv_rows_params *p, const int8_t *const *in
 }
 
 /* A tile from output pixel x on, by way of the taps; pixels behind the row are the last one again. */
-static void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
+static DFT_NOINLINE void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
                         const layout *at, int32_t *to)
 {
     uint32_t n = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
@@ -128,7 +131,7 @@ static void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, 
 }
 
 /* Tiles whose windows lie inside the map: a row of a window is contiguous and is widened where it lies. */
-static void widen_tiles(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
+static DFT_NOINLINE void widen_tiles(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
                         uint32_t tiles, const layout *at, int32_t *to)
 {
     uint32_t quads = p->quads / p->kernel_h;
@@ -147,7 +150,7 @@ static void widen_tiles(const dft_conv_rows_params *p, const int8_t *const *in, 
 }
 
 /* `tiles` from output pixel x on. */
-static void widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel, uint32_t tiles,
+static DFT_NOINLINE void widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel, uint32_t tiles,
                   const layout *at, int32_t *to)
 {
     while (tiles > 0) {
@@ -169,7 +172,7 @@ static void widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32
 }
 
 /* All pairs of one group of a grouped convolution. Returns the run behind its last one. */
-static const uint16_t *run_pairs(const dft_conv_rows_params *p, const uint16_t *run, dft_conv_job *job,
+static DFT_NOINLINE const uint16_t *run_pairs(const dft_conv_rows_params *p, const uint16_t *run, dft_conv_job *job,
                                  dft_conv_state *state)
 {
     for (;; run += DFT_CONV_RUN) {
@@ -243,6 +246,7 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     job->quads = p->quads;
     job->pixels = pixels;
     job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;
+    job->skip = (LOOP_QUADS - rest) * 16u;
     return (layout){pixels, state, taps, p->out_w < TILE ? taps + TAPS_BYTES(p->quads) : 0};
 }
 

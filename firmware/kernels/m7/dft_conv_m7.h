@@ -32,11 +32,17 @@
 #define JOB_COUNT 20
 #define JOB_PIXELS 24
 #define JOB_ENTRY 28
-#define JOB_SPANS 32
+#define JOB_SKIP 32
+#define JOB_SPANS 36
 
 /* Bytes of code for a quad of K, and of what precedes the loop in dft_conv_loop; quads in that loop. */
+#if !defined(DFT_CONV_PAIRED_LOADS)
 #define QUAD_CODE 88
 #define LOOP_AT 94
+#else
+#define QUAD_CODE 112
+#define LOOP_AT 138
+#endif
 #define LOOP_QUADS 8
 
 #if !defined(__ASSEMBLER__)
@@ -76,7 +82,8 @@ typedef struct dft_conv_job {
     uint32_t quads;
     uint32_t count; /* of pairs; 0 in the end */
     const int32_t *pixels;
-    uint32_t entry; /* where dft_conv_loop jumps into its loop */
+    uint32_t entry; /* where dft_conv_loop jumps into its loop, */
+    uint32_t skip;  /* and bytes of the panel that it leaves out there */
     dft_conv_span spans[2u * DFT_OUT_ROWS_MAX + 1u];
 } dft_conv_job;
 

@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+import row_harness
 from arm_model import CPU
 from conv_layers import Layer, RealSize, cost, random_layer
 from random_graphs import Builder
@@ -99,6 +100,22 @@ def test_instructions_a_product(harness: Harness, size: RealSize, reached: float
     got = cost(harness, size)
     print(f"{size!s:45} {got:.3f} instructions a product")
     assert 0.6875 < got <= reached * 1.02
+
+
+@pytest.fixture(scope="module")
+def paired_loads(tmp_path_factory: pytest.TempPathFactory) -> Harness:
+    """Kernels as they are for fewer cycles in llvm-mca's model, more instructions."""
+    made = Harness(tmp_path_factory.mktemp("paired"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_harness, "ARM_FLAGS", [*row_harness.ARM_FLAGS, "-DDFT_CONV_PAIRED_LOADS"])
+        assert made._arm  # compiled now
+    return made
+
+
+@pytest.mark.parametrize("depth", [4, 24, 64, 68, 96, 100, 104, 200])
+def test_paired_loads_give_the_same_bits(paired_loads: Harness, harness: Harness, depth: int) -> None:
+    layer = RealSize(2, 9, depth, 6, linear=True).layer()
+    assert layer.instructions(paired_loads) > layer.instructions(harness)
 
 
 @pytest.mark.parametrize("stem", ["conv_body", "conv_epilogue"])
