@@ -1,6 +1,6 @@
-/* DEPTHWISE_CONV_2D by rows, Cortex-M7: 3x3 kernels through the tiles of depthwise_s1.S and depthwise_s2.S, four
- * channels at a time (three where channels are multiplied: results then lie in the place of the fourth); any other
- * window through depthwise_taps.c. Called by the row engine. */
+/* DEPTHWISE_CONV_2D by rows, Cortex-M7: 3x3 kernels through the tiles of depthwise_s1.S (two output rows an event),
+ * depthwise_r1.S (one) and depthwise_s2.S (stride 2), four channels at a time, three where channels are multiplied:
+ * results then lie in the place of the fourth. Any other window through depthwise_taps.c. Called by the row engine. */
 #include <string.h>
 
 #include "dft_depthwise_rows.h"
@@ -11,11 +11,11 @@
 /* What differs between the strides. */
 typedef struct method {
     dft_depthwise_work *widen, *widen_top, *widen_bottom, *run, *store;
-    uint32_t rows;      /* that a column holds */
-    uint32_t plane;     /* bytes from channel to channel */
-    uint32_t outputs;   /* of a tile */
-    uint32_t tile;      /* bytes that it moves on */
-    uint32_t results;   /* bytes from an output's results to those of the next */
+    uint32_t rows;    /* that a column holds */
+    uint32_t plane;   /* bytes from channel to channel */
+    uint32_t outputs; /* of a tile, side by side */
+    uint32_t tile;    /* bytes that it moves on */
+    uint32_t results; /* bytes from an output's results to those of the next */
 } method;
 
 /* By kind, less one. */

@@ -1,7 +1,7 @@
 """DEPTHWISE_CONV_2D by rows: constants of dft_depthwise_rows, as firmware/kernels/dft_depthwise_rows.h says.
 
-Called through row_makers. 3x3 kernels with multiplier-free requantisation have tiles in assembly, one for every
-right shift, so that a shift is an immediate; everything else runs through the same function, slower.
+Called through row_makers. 3x3 kernels have tiles in assembly on the Cortex-M7, one for every right shift, so that a
+shift is an immediate; everything else runs through the same C function, slower.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Window:
 
 
 def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
-    """The row kernel of a DEPTHWISE_CONV_2D, or None: dilation, a multiplier above one or huge sums."""
+    """The row kernel of a DEPTHWISE_CONV_2D, or None: dilation, a channel shifted left, huge sums."""
     window, made = _window(graph, step), _channels(graph, step.op)
     if window is None or made is None:
         return None
