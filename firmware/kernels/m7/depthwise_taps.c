@@ -47,34 +47,43 @@ static inline int8_t finish(const channel *c, int32_t acc)
     return c->table != 0 ? c->table[v] : (int8_t)v;
 }
 
+static void sums_any(dft_depthwise_window *w, uint32_t width)
+{
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    const int8_t *weight = w->weights;
+    for (uint32_t k = 0; k < w->height; k++) {
+        const int8_t *at = w->rows[k] + w->at;
+        for (uint32_t i = width; i > 0; i--, at += w->pixel) {
+            int32_t v = *weight++;
+            s0 += at[0] * v;
+            s1 += at[w->step] * v;
+            s2 += at[2u * w->step] * v;
+            s3 += at[3u * w->step] * v;
+        }
+    }
+    w->sums[0] = s0;
+    w->sums[1] = s1;
+    w->sums[2] = s2;
+    w->sums[3] = s3;
+}
+
 /* A row of outputs of one channel, WIDE_AT at once, the last ones one by one. */
 static void many(const channel *c, int8_t *out)
 {
     const dft_depthwise_rows_params *p = c->p;
-    uint32_t step = p->stride_w * c->w->pixel, out_step = (uint32_t)p->in_c * p->multiplier;
-    uint32_t x = 0, left = p->out_w;
-    while (left > 0) {
-        uint32_t n = left < WIDE_AT ? 1u : WIDE_AT, next = n > 1u ? step : 0;
-        const int8_t *weight = c->record + HEAD;
-        int32_t a = c->bias, b = a, d = a, e = a;
-        for (uint32_t k = 0; k < p->kernel_h; k++) {
-            const int8_t *at = c->w->rows[k] + x + c->at;
-            for (uint32_t i = p->kernel_w; i > 0; i--, at += c->w->pixel) {
-                int32_t twice = 2 * *weight++;
-                a += at[0] * twice;
-                b += at[next] * twice;
-                d += at[2u * next] * twice;
-                e += at[3u * next] * twice;
-            }
+    uint32_t out_step = (uint32_t)p->in_c * p->multiplier, step = p->stride_w * c->w->pixel;
+    dft_depthwise_window w = {c->w->rows, c->at, step, p->kernel_h, c->w->pixel, c->record + HEAD, {0}};
+    for (uint32_t left = p->out_w; left > 0;) {
+        uint32_t n = left < WIDE_AT ? 1u : WIDE_AT;
+        w.step = n > 1u ? step : 0;
+        if (p->kernel_w == 5u) {
+            dft_depthwise_sums_5(&w);
+        } else {
+            sums_any(&w, p->kernel_w);
         }
-        out[0] = finish(c, a);
-        if (n > 1u) {
-            out[out_step] = finish(c, b);
-            out[2u * out_step] = finish(c, d);
-            out[3u * out_step] = finish(c, e);
+        for (uint32_t i = 0; i < n; i++, w.at += step, out += out_step) {
+            *out = finish(c, c->bias + 2 * w.sums[i]);
         }
-        x += n * step;
-        out += n * out_step;
         left -= n;
     }
 }

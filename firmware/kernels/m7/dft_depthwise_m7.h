@@ -58,6 +58,20 @@ typedef struct dft_depthwise_line {
     int8_t *out;           /* 60: and moved on */
 } dft_depthwise_line;
 
+/* Four outputs of a channel; the assembly reads it by offsets in this order. */
+typedef struct dft_depthwise_window {
+    const int8_t *const *rows;
+    uint32_t at;           /* 4: the first output's first tap in a row */
+    uint32_t step;         /* 8: bytes from output to output */
+    uint32_t height;       /* 12 */
+    uint32_t pixel;        /* 16: bytes from pixel to pixel */
+    const int8_t *weights; /* 20 */
+    int32_t sums[4];       /* 24: to be written */
+} dft_depthwise_window;
+
+/* A window of five columns. */
+void dft_depthwise_sums_5(dft_depthwise_window *window);
+
 typedef void dft_depthwise_line_work(dft_depthwise_line *line);
 
 extern dft_depthwise_line_work dft_depthwise_line_3, dft_depthwise_line_3_table;
