@@ -14,6 +14,7 @@ from random_graphs import Builder
 from row_harness import INCLUDE, KERNELS, Harness
 
 from dftiny.graph import ConvOptions
+from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
 from dftiny.kernels.rows import Choice
 from dftiny.steps import steps
 
@@ -65,6 +66,22 @@ def test_large_biases_and_shifts(harness: Harness, width: int, depth: int, linea
     assert call.symbols[1:] == (mixed,) if width > 1 else call.function == "dft_matvec_rows"
     assert layer.instructions(harness) > 0
     assert len(np.unique(layer.expected(layer.case()))) > 5
+
+
+def test_what_has_no_row_kernel() -> None:
+    depthwise = Builder(1, (1, 4, 4, 6), live=False)
+    depthwise.conv((3, 3), 12, groups=6)
+    magnified = Builder(1, (1, 4, 4, 6), live=False)
+    w = magnified.tensor((2, 1, 1, 6), 0.01, 0, np.ones((2, 1, 1, 6), np.int8))
+    out = magnified.tensor((1, 4, 4, 2), 0.0001, 0)  # a left shift
+    magnified.op("CONV_2D", (magnified.x, w, -1), out, ConvOptions(1, 1, 1, 1, "SAME", "NONE", 1))
+    for b in (depthwise, magnified):
+        graph = b.graph()
+        assert conv_rows(graph, steps(graph).steps[0], Choice()) is None
+    rows = Builder(1, (1, 4, 2, 6), live=False)
+    rows.fully_connected(5)
+    graph = rows.graph()
+    assert fully_connected_rows(graph, steps(graph).steps[0], Choice()) is None
 
 
 # Reached with gcc 12.2; each may grow by 2 %.
