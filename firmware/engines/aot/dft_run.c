@@ -24,18 +24,23 @@ static void find_window(dft_event *event, const dft_lane *lane, int8_t *const *b
     }
 }
 
+static void find_operands(dft_event *event, const dft_lane *lane, int8_t *const *base)
+{
+    uint32_t n = lane->counts >> 4;
+    event->in2 = n == 0 ? 0 : row_at(base, &lane->more[0], event->row);
+    for (uint32_t i = 0; i < DFT_MORE_MAX; i++) {
+        event->more[i] = i + 1u < n ? row_at(base, &lane->more[i + 1u], event->row) : 0;
+    }
+}
+
 static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t *const *base)
 {
     dft_event event;
     event.row = row;
     event.rows = rows;
-    event.scratch = lane->scratch == DFT_NOWHERE ? 0 : at(base, lane->scratch);
-    event.aux = lane->aux == DFT_NOWHERE ? 0 : at(base, lane->aux);
-    event.in2 = lane->in2.place == DFT_NOWHERE ? 0 : row_at(base, &lane->in2, row);
-    for (uint32_t i = 0; lane->more != 0 && i < DFT_MORE_MAX; i++) {
-        event.more[i] = lane->more[i] == DFT_NOWHERE ? 0 : at(base, lane->more[i]);
-    }
+    event.scratch = event.aux = lane->work == DFT_NOWHERE ? 0 : at(base, lane->work);
     find_window(&event, lane, base);
+    find_operands(&event, lane, base);
     for (uint32_t i = 0; i < rows; i++) {
         event.out[i] = row_at(base, &lane->out, row + i);
     }
@@ -50,7 +55,8 @@ void dft_run_segment(const dft_segment *segment, int8_t *const *base)
         uint32_t i = segment->script == 0 ? 0 : segment->script[e];
         const dft_lane *lane = &segment->lanes[i];
         uint32_t left = lane->rows_h - (uint32_t)done[i];
-        uint32_t rows = left < lane->rows ? left : lane->rows;
+        uint32_t usual = lane->counts & 15u;
+        uint32_t rows = left < usual ? left : usual;
         run_event(lane, segment->reverse ? left - rows : done[i], rows, base);
         done[i] = (uint16_t)(done[i] + rows);
     }

@@ -26,18 +26,18 @@ typedef struct dft_lane {
     dft_row_kernel *kernel;
     const void *params;
     dft_rows_at in;
-    dft_rows_at in2;
     dft_rows_at out;
-    const uint32_t *more; /* places of a third and further operands, or null */
-    uint32_t scratch;
-    uint32_t aux;
+    const dft_rows_at *more; /* second and further operands, or null */
+    uint32_t work;           /* place of its scratch or of its aux memory: no kernel has both */
     uint16_t in_h;
     uint16_t rows_h;
     uint16_t op; /* index in the model */
     int16_t pad;
     uint8_t window, stride, dilation;
-    uint8_t rows; /* of an event */
+    uint8_t counts; /* DFT_COUNTS(rows of an event, operands in `more`) */
 } dft_lane;
+
+#define DFT_COUNTS(rows, more) ((rows) | (more) << 4)
 
 typedef struct dft_segment {
     const dft_lane *lanes;

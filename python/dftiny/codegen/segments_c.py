@@ -11,7 +11,7 @@ from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
 from dftiny.plan.lanes import Operand
 
 NOWHERE = "DFT_NOWHERE"
-_MORE = 3  # DFT_MORE_MAX
+_MORE = 4  # in2 and DFT_MORE_MAX
 _LANES_MAX = 32  # DFT_LANES_MAX
 
 
@@ -24,7 +24,7 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
             continue
         if len(segment.lanes) > _LANES_MAX:
             raise DftError(f"a segment has {len(segment.lanes)} operators, the engine runs {_LANES_MAX}")
-        parts += [_more(lane, place, regions) for lane in segment.lanes if len(lane.operands) > 2]
+        parts += [_more(lane, place, regions) for lane in segment.lanes if len(lane.operands) > 1]
         lanes = ",\n".join(_lane(segment, lane, place, regions) for lane in segment.lanes)
         parts.append(f"static const dft_lane l{number}[{len(segment.lanes)}] = {{\n{lanes},\n}};\n")
         script = script_of(segment)
@@ -41,12 +41,11 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
 
 
 def _more(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
-    """Places of the third and further operands."""
-    extra = [_place(place[o.tensor], regions) for o in lane.operands[2:]]
+    """m<lane>: where the second and further operands lie."""
+    extra = [_operand(o, place, regions) for o in lane.operands[1:]]
     if len(extra) > _MORE:
         raise DftError(f"operator {lane.step.op.index} has {len(lane.operands)} operands")
-    items = ", ".join([*extra, *[NOWHERE] * (_MORE - len(extra))])
-    return f"static const uint32_t m{lane.index}[{_MORE}] = {{{items}}};\n"
+    return f"static const dft_rows_at m{lane.index}[{len(extra)}] = {{{', '.join(extra)}}};\n"
 
 
 def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
@@ -55,21 +54,19 @@ def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
 
 def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
     assert lane.call is not None
-    nothing = f"{{{NOWHERE}, 0, 0}}"
-    first = _operand(lane.operands[0], place, regions) if lane.operands else nothing
-    second = _operand(lane.operands[1], place, regions) if len(lane.operands) > 1 else nothing
+    if lane.scratch_bytes and lane.aux_bytes:
+        raise DftError(f"{lane.call.function} wants both scratch and aux memory")
+    first = _operand(lane.operands[0], place, regions) if lane.operands else f"{{{NOWHERE}, 0, 0}}"
     in_h = lane.operands[0].shape.rows if lane.operands else 0
+    work = segment.scratch if lane.scratch_bytes else segment.aux.get(lane.index)
+    more = len(lane.operands[1:])
     out = place[lane.writes]
-    scratch = segment.scratch if lane.scratch_bytes else None
-    aux = segment.aux.get(lane.index)
     w = lane.window
-    return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index},
-     .in = {first}, .in2 = {second},
+    return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index}, .in = {first},
      .out = {_rows(out, lane.shape.rows, lane.shape.row_bytes, lane.accumulates, regions)},
-     .more = {f"m{lane.index}" if len(lane.operands) > 2 else "0"},
-     .scratch = {_place(scratch, regions) if scratch else NOWHERE}, .aux = {_place(aux, regions) if aux else NOWHERE},
+     .more = {f"m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
-     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .rows = {lane.rows}}}"""
+     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {more})}}"""
 
 
 def _operand(o: Operand, place: Mapping[int, Placement], regions: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_gather_rows_params": 24,
     "dft_concat_rows_params": 16,
     "dft_pad_rows_params": 20,
-    "dft_lane": 56,
+    "dft_lane": 44,
     "dft_segment": 12,
     "dft_conv_rows_params": 84,
     "dft_matvec_rows_params": 20,

@@ -15,7 +15,7 @@ from dftiny.plan.input_rows import FUNCTION
 # Beside the arrays: digest 32, dft_engine 40, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
 _ENGINE_BYTES = 132
-_MORE_BYTES = 12  # places of the third and further operands
+_OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _segment_bytes(segment: PlannedSegment) -> int:
     if segment.lanes[0].call is None:
         return 0
     lanes = len(segment.lanes) * STRUCT_BYTES["dft_lane"]
-    more = sum(_MORE_BYTES for lane in segment.lanes if len(lane.operands) > 2)
+    more = sum(_OPERAND_BYTES * len(lane.operands[1:]) for lane in segment.lanes)
     script = script_of(segment)
     return lanes + more + STRUCT_BYTES["dft_segment"] + (0 if script is None else _word(len(script)))
 
