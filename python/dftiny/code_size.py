@@ -27,10 +27,11 @@ class Base:
 
 @dataclass(frozen=True)
 class CodeSizes:
-    """Base by target name, bytes by kernel function."""
+    """Base by target name, bytes by kernel function, and the functions that a function brings along."""
 
     base: dict[str, Base]
     kernel: dict[str, int]
+    brings: dict[str, list[str]]
 
     def base_of(self, target: str) -> Base:
         """The base measured for `target`; for an unknown one the largest, marked as not measured."""
@@ -40,20 +41,20 @@ class CodeSizes:
         return Base(max(b.flash_bytes for b in known), max(b.statics_bytes for b in known), False)
 
     def kernels(self, functions: Iterable[str]) -> int:
-        """Bytes of these kernel functions. Raises DftError naming one that was never measured."""
-        total = 0
-        for name in functions:
+        """Bytes of these kernel functions and of what they bring. Raises DftError naming one never measured."""
+        wanted = set(functions)
+        for name in sorted(wanted):
             if name not in self.kernel:
                 raise DftError(f"the size of {name} was never measured", "run tools/code_size")
-            total += self.kernel[name]
-        return total
+        wanted |= {n for name in wanted for n in self.brings.get(name, [])}
+        return sum(self.kernel[name] for name in wanted)
 
 
 def load_code_sizes() -> CodeSizes:
     """The shipped measurements."""
     value = spec.read_toml(spec.SPEC_DIR / CODE_SIZE, "table of code sizes")
     base = {n: Base(int(v["flash_bytes"]), int(v["statics_bytes"]), True) for n, v in value["base"].items()}
-    return CodeSizes(base, {n: int(v) for n, v in value["kernel"].items()})
+    return CodeSizes(base, {n: int(v) for n, v in value["kernel"].items()}, value["brings"])
 
 
 def run_bytes(code: ModelCode) -> int:

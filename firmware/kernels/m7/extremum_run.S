@@ -19,12 +19,12 @@
     eor     \a, \a, r4
     .endm
 
-    .macro EXTREMUM kind, worse
-    .section .text.dft_\kind\()_run, "ax", %progbits
-    .global dft_\kind\()_run
-    .type   dft_\kind\()_run, %function
+    .macro EXTREMUM name, kind, worse
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type   \name, %function
     .thumb_func
-dft_\kind\()_run:
+\name:
     push    {r4-r7}
     mov     r4, #0x80808080
     subs    r3, r3, #8
@@ -55,8 +55,8 @@ dft_\kind\()_run:
 4:
     pop     {r4-r7}
     bx      lr
-    .size   dft_\kind\()_run, . - dft_\kind\()_run
+    .size   \name, . - \name
     .endm
 
-    EXTREMUM maximum, lt
-    EXTREMUM minimum, gt
+    EXTREMUM dft_maximum_run, maximum, lt
+    EXTREMUM dft_minimum_run, minimum, gt

@@ -99,12 +99,9 @@ def _calls(plan: Plan) -> Iterator[tuple[Lane, Call | RowCall]]:
 
 
 def _functions(plan: Plan) -> set[str]:
-    """All functions that the model needs, those that kernels call in other files among them."""
+    """All functions that the model's calls and constants name."""
     found = {c.function for _, c in _calls(plan)}
     found |= {s for lane in plan.lanes if lane.call for s in lane.call.symbols}
-    products = ("dft_conv", "dft_depthwise", "dft_fully_connected")
-    if any(isinstance(c, Call) and c.struct in products for _, c in _calls(plan)):
-        found.add("dft_output_wide")
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from host_model import HostModel, build_library
-from random_graphs import phinet_like
+from random_graphs import Builder, phinet_like
 
 from dftiny import int8
 from dftiny.errors import CheckFailed, DftError
@@ -30,6 +30,23 @@ def graph() -> Graph:
     return phinet_like(seed=1, tile=64, live=True)
 
 
+def wide_gate() -> Graph:
+    """A block whose expanded map, needed for the mean and again for the product, sets the peak."""
+    b = Builder(3, (1, 24, 24, 4))
+    b.pick = lambda *v: v[0]  # type: ignore[method-assign]
+    b.windowed = lambda _: (1, 1, 1, 1, "SAME", b.shape[1], b.shape[2])  # type: ignore[method-assign]
+    b.conv((1, 1), 48)
+    b.depthwise((3, 3), 1)
+    inner = b.x
+    b.mean((1, 2), keep=True)
+    b.conv((1, 1), 48)
+    gate, b.x = b.x, inner
+    b.pair("MUL", gate)
+    b.conv((1, 1), 4)
+    b.mean((1, 2), keep=False)
+    return b.graph()
+
+
 def assert_same_bits(graph: Graph, layout: Plan, library: Path, folder: Path) -> None:
     x = np.random.default_rng(1).integers(-128, 128, (3, *graph.input.shape[1:])).astype(np.int8)
     expected = int8.run(graph, x)
@@ -46,9 +63,10 @@ def test_maps_computed_twice_are_the_same_maps(graph: Graph) -> None:
     assert np.array_equal(int8.run(twice, x), int8.run(graph, x))
 
 
-def test_memory_is_saved_by_computing_twice(graph: Graph, library: Path, tmp_path: Path) -> None:
+def test_memory_is_saved_by_computing_twice(library: Path, tmp_path: Path) -> None:
+    graph = wide_gate()
     usual = plan(graph, [AXI])
-    limit = usual.total_bytes - 1
+    limit = usual.total_bytes * 3 // 4
     lean = plan(graph, [AXI], Wishes(limit_bytes=limit))
     assert lean.total_bytes <= limit and lean.repeats and not usual.repeats
     assert_same_bits(graph, lean, library, tmp_path)
