@@ -58,7 +58,7 @@ def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], r
         raise DftError(f"{lane.call.function} wants both scratch and aux memory")
     first = _operand(lane.operands[0], place, regions) if lane.operands else f"{{{NOWHERE}, 0, 0}}"
     in_h = lane.operands[0].shape.rows if lane.operands else 0
-    work = segment.scratch if lane.scratch_bytes else segment.aux.get(lane.index)
+    work = segment.scratch.get(lane.index) or segment.aux.get(lane.index)
     more = len(lane.operands[1:])
     out = place[lane.writes]
     w = lane.window

@@ -7,7 +7,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dftiny.errors import CheckFailed, DftError
@@ -18,7 +18,7 @@ from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.pack import Block, Packer, live_bytes
 from dftiny.plan.recompute import Repeat, repeated, repeats
-from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of
+from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of, times_of
 from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
@@ -41,9 +41,10 @@ __all__ = [
     "plan",
 ]
 
-# Memory given for speed: the plan may grow by this share over the smallest peak when that saves instructions; by
-# more than the second share only as long as it stays within the third over the lower bound.
-SLACK, SLACK_ANYWAY, OVER_BOUND = 0.04, 0.02, 0.08
+# Memory given for speed: segments may take this share over the lower bound when that saves instructions. Where none
+# fit so few bytes they may take the second share over the smallest peak, up to the third over the lower bound. Plans
+# whose blocks pack worse than that are made again with less memory for each segment.
+SLACK, SLACK_ANYWAY, OVER_BOUND = 0.09, 0.02, 0.10
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class PlannedSegment:
-    """Lanes that run interleaved, their events in order, and where scratch (shared) and aux (by lane) lie.
+    """Lanes that run interleaved, their events in order, and where scratch and aux lie, by lane.
 
     `peak_bytes`: memory while it runs; `apart_bytes`: what the worst of its lanes would need with whole maps before
     and behind it; `limit_bytes`: what every segment had to stay within. `reverse`: rows run from the last to the first."""
@@ -91,7 +92,7 @@ class PlannedSegment:
     lanes: tuple[Lane, ...]
     events: tuple[Event, ...]
     reverse: bool
-    scratch: Spot | None
+    scratch: Mapping[int, Spot]
     aux: Mapping[int, Spot]
     peak_bytes: int
     apart_bytes: int
@@ -166,7 +167,7 @@ class _Packed:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a plan should heed. `slack`: memory may grow by this share over the smallest peak for fewer instructions.
+    """What a plan should heed. `slack`: memory may grow by this share over the lower bound for fewer instructions.
     `limit_bytes`: activations must not take more; maps are computed twice where that alone keeps them within it,
     or within the regions, if `recompute` allows. `input_by_rows`: the caller hands the input over row by row, so that
     it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out.
@@ -217,15 +218,37 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     prepared = steps(graph, without=wishes.without)
     maker = LaneMaker(prepared)
     cutter = Cutter(maker)
-    peak = cutter.smallest_peak()
     bound = lower_bound(kernel_net(maker)).bytes
-    roomy = min(int(peak * (1 + wishes.slack)), int(bound * (1 + OVER_BOUND)))
-    anyway = int(peak * (1 + min(wishes.slack, SLACK_ANYWAY)))
-    for limit in (max(anyway, roomy), peak):
-        packed = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
-        if packed is not None:
-            return _plan(prepared, packed, regions, bound)
-    return _refusal(graph, _timeline(prepared, cutter, cutter.cut(peak), peak), regions)
+    enough = int(bound * (1 + max(wishes.slack, OVER_BOUND if wishes.slack else 0.0)))
+    best: _Packed | None = None
+    for limit in _limits(cutter, bound, wishes):
+        found = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
+        best = _better(best, found)
+        if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
+            break
+    if best is not None:
+        return _plan(prepared, best, regions, bound)
+    peak = cutter.smallest_peak(bound)
+    largest = max(regions, key=lambda r: r.bytes)
+    roomy = _packed(prepared, cutter, cutter.cut(peak), peak, [replace(largest, bytes=1 << 40)])
+    assert roomy is not None, "everything fits so large a region"
+    return _refusal(graph, roomy, largest)
+
+
+def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[int]:
+    """Bytes that every segment may take, ever fewer."""
+    wished = int(bound * (1 + wishes.slack))
+    most = wished if wishes.limit_bytes is None else min(wished, wishes.limit_bytes)
+    peak = cutter.smallest_peak(most)
+    if wishes.slack and peak > most:
+        anyway = min(int(peak * (1 + SLACK_ANYWAY)), int(bound * (1 + OVER_BOUND)))
+        yield max(anyway, peak)
+    yield peak
+    least = cutter.smallest_peak(bound)
+    for part in (0.6, 0.3, 0.0):
+        limit = least + int((peak - least) * part)
+        if limit < peak:
+            yield limit
 
 
 def _packed(
@@ -290,9 +313,9 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: i
     blocks: list[Block] = []
     for start, segment in zip(starts, cuts, strict=True):
         mine = {lane.writes for lane in segment.lanes}
-        span = (start, start + len(segment.events) - 1)
+        times = times_of(segment.events, start)
         ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
-        blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, span)
+        blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, times)
     apart = [cutter.apart(i) for i in range(len(prepared.steps))]
     return _Timeline(cuts, starts, life, blocks, apart, limit)
 
@@ -310,7 +333,7 @@ def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound
     segments = []
     for segment in timeline.cuts:
         aux = {lane.index: at[f"a{lane.index}"] for lane in segment.lanes if lane.aux_bytes}
-        scratch = at.get(f"s{segment.lanes[0].index}")
+        scratch = {lane.index: at[f"s{lane.index}"] for lane in segment.lanes if lane.scratch_bytes}
         segments.append(
             PlannedSegment(
                 segment.lanes,
@@ -343,13 +366,11 @@ def _up(value: int, align: int) -> int:
     return (value + align - 1) // align * align
 
 
-def _refusal(graph: Graph, timeline: _Timeline, regions: Sequence[RegionSpec]) -> DoesNotFit:
-    """Name the region, the operator with most bytes alive, and the bytes over."""
-    packer = Packer(timeline.blocks, ALIGN)
-    largest = max(regions, key=lambda r: r.bytes)
-    spots = packer.best([1 << 62])
-    assert spots is not None
-    need = _up(packer.sizes(spots, 1)[0], largest.align)
+def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec) -> DoesNotFit:
+    """Name the region, the operator with most bytes alive, and the bytes over. `roomy`: a plan for a region like
+    `largest` that is large enough."""
+    timeline, packer = roomy.timeline, roomy.packer
+    need = _up(roomy.total, largest.align)
     _, time = live_bytes(packer.blocks)
     number = max(i for i, start in enumerate(timeline.starts) if start <= max(time, 0))
     event = timeline.cuts[number].events[max(time, 0) - timeline.starts[number]]

@@ -25,18 +25,24 @@ TRIES = 300
 class Block:
     """`len(born)` rows of `row_bytes`, row r alive in events born[r]…dies[r], both included. `over`: the block that
     this one may overwrite row by row in the event that reads it, exactly in place or lower (an elementwise
-    operator's operand)."""
+    operator's operand). `ring`: row r lies in place r mod ring; 0 is a place for each row."""
 
     key: str
     row_bytes: int
     born: tuple[int, ...]
     dies: tuple[int, ...]
     over: str | None = None
+    ring: int = 0
+
+    @property
+    def places(self) -> int:
+        """How many rows of memory it has."""
+        return self.ring or len(self.born)
 
     @property
     def nbytes(self) -> int:
         """Size."""
-        return len(self.born) * self.row_bytes
+        return self.places * self.row_bytes
 
     @cached_property
     def first(self) -> int:
@@ -58,41 +64,62 @@ def forbidden(a: Block, b: Block) -> list[Interval]:
     """Open intervals of offset(b) − offset(a) that put two living rows on one byte."""
     if not a.nbytes or not b.nbytes or a.last < b.first or b.last < a.first:
         return []
-    if b.over == a.key and len(a.born) == len(b.born):
-        return _in_place(a, b)
-    if a.over == b.key and len(a.born) == len(b.born):
-        return [(-hi, -lo) for lo, hi in _in_place(b, a)]
+    if _alike(a, b):
+        if b.over == a.key:
+            return _in_place(a, b)
+        if a.over == b.key:
+            return [(-hi, -lo) for lo, hi in _in_place(b, a)]
     return _merged(_conflicts(a, b, strict=False))
 
 
+def _alike(a: Block, b: Block) -> bool:
+    """As many rows, row r of both in the same place; in rings the rows are also as long."""
+    if len(a.born) != len(b.born) or a.places != b.places:
+        return False
+    return a.row_bytes == b.row_bytes or not (a.ring or b.ring)
+
+
 def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
-    """Intervals row by row; of the rows of b that meet a row of a, all between the first and the last count.
+    """Intervals place by place; of the places of b that meet one of a, all between the first and the last count.
 
     `strict`: a row of b born in the very event that a row of a dies does not meet it.
     """
     born_a, dies_a = np.array(a.born)[:, None], np.array(a.dies)[:, None]
     born_b, dies_b = np.array(b.born)[None, :], np.array(b.dies)[None, :]
-    meets = (born_b <= dies_a - int(strict)) & (born_a <= dies_b)
+    meets = _by_place((born_b <= dies_a - int(strict)) & (born_a <= dies_b), a.places, b.places)
     rows = np.flatnonzero(meets.any(axis=1))
     first = meets.argmax(axis=1)
-    last = len(b.born) - meets[:, ::-1].argmax(axis=1)
+    last = b.places - meets[:, ::-1].argmax(axis=1)
     return [
         (int(i * a.row_bytes - last[i] * b.row_bytes), int((i + 1) * a.row_bytes - first[i] * b.row_bytes))
         for i in rows
     ]
 
 
+def _by_place(meets: np.ndarray, high: int, wide: int) -> np.ndarray:
+    """Rows and columns of a ring, one for each place."""
+    rows, columns = meets.shape
+    if (rows, columns) == (high, wide):
+        return meets
+    turns = -(-rows // high), -(-columns // wide)
+    padded = np.zeros((turns[0] * high, turns[1] * wide), np.bool_)
+    padded[:rows, :columns] = meets
+    met: np.ndarray = padded.reshape(turns[0], high, turns[1], wide).any(axis=(0, 2))
+    return met
+
+
 def _in_place(a: Block, b: Block) -> list[Interval]:
-    """b is computed from a element by element, in order: what an event writes may lie on what it reads, or lower."""
+    """b is computed from a element by element, in order: what an event writes may lie on what it reads, or lower, but
+    in a ring not lower, because the row behind the last place is the first."""
     higher: list[Interval] = []
     for event in set(a.dies) & set(b.born):
-        i = [r for r, time in enumerate(a.dies) if time == event]
-        j = [r for r, time in enumerate(b.born) if time == event]
+        i = [r % a.places for r, time in enumerate(a.dies) if time == event]
+        j = [r % b.places for r, time in enumerate(b.born) if time == event]
         low, high = (
-            i[0] * a.row_bytes - (j[-1] + 1) * b.row_bytes,
-            (i[-1] + 1) * a.row_bytes - j[0] * b.row_bytes,
+            min(i) * a.row_bytes - (max(j) + 1) * b.row_bytes,
+            (max(i) + 1) * a.row_bytes - min(j) * b.row_bytes,
         )
-        higher.append((max(low, 0), high))
+        higher += [(max(low, 0), high), (low, 0)] if a.ring else [(max(low, 0), high)]
     return _merged([*_conflicts(a, b, strict=True), *higher])
 
 
@@ -210,15 +237,29 @@ class Packer:
 
 
 def live_bytes(blocks: Sequence[Block]) -> tuple[int, int]:
-    """(most bytes of rows alive in one event, that event): no placement of this schedule can need less."""
-    change: dict[int, int] = {}
+    """(most bytes of rows alive in one event, that event): no placement of this schedule can need less. A row that
+    may be overwritten in the event that reads it last is not alive in that event."""
+    if not blocks:
+        return 0, 0
+    ends = _ends(blocks)
+    born = np.array([t for b in blocks for t in b.born], np.int64)
+    dies = np.array([t for b in blocks for t in ends[b.key]], np.int64)
+    size = np.repeat([b.row_bytes for b in blocks], [len(b.born) for b in blocks])
+    first = int(min(born.min(), dies.min()))
+    change = np.bincount(born - first, size, int(dies.max()) - first + 2)
+    change -= np.bincount(dies + 1 - first, size, len(change))
+    now = change.cumsum()
+    at = int(now.argmax())
+    return int(now[at]), at + first
+
+
+def _ends(blocks: Sequence[Block]) -> dict[str, tuple[int, ...]]:
+    """When the rows of each block die, one event earlier where another block takes their bytes over."""
+    ends = {b.key: b.dies for b in blocks}
+    named = {b.key: b for b in blocks}
     for b in blocks:
-        for born, dies in zip(b.born, b.dies, strict=True):
-            change[born] = change.get(born, 0) + b.row_bytes
-            change[dies + 1] = change.get(dies + 1, 0) - b.row_bytes
-    peak = now = at = 0
-    for time in sorted(change):
-        now += change[time]
-        if now > peak:
-            peak, at = now, time
-    return peak, at
+        a = named.get(b.over or "")
+        if a is not None and _alike(a, b):
+            taken = set(b.born)
+            ends[a.key] = tuple(max(t - (t in taken), x) for t, x in zip(a.dies, a.born, strict=True))
+    return ends

@@ -32,8 +32,10 @@ def repeats(graph: Graph) -> list[Repeat]:
     maker = {op.outputs[0]: i for i, op in enumerate(graph.ops)}
     found = []
     for op in graph.ops:
+        if op.kind != "MEAN":
+            continue
         tensor = op.inputs[0]
-        if op.kind != "MEAN" or tensor not in maker or not _read_later(graph, tensor, op):
+        if tensor not in maker or not _read_later(graph, tensor, op):
             continue
         chain = _chain(graph, maker, tensor)
         if chain:

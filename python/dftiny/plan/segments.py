@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dftiny.graph import Graph, macs
 from dftiny.kernels.rows import Choice
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
-from dftiny.plan.pack import Block, Packer, rectangle
+from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
 from dftiny.plan.stream import Event, Life, lives, stream
 
 _MAX_LANES = 18  # of one segment that streams
@@ -23,6 +24,7 @@ ALIGN = 8
 _EVENT_COST = 120
 _WIDEN_COST = 1.4
 _ONE_ROW_COST = 0.45  # per MAC of a depthwise convolution that gives one row an event instead of two
+_MORE_TRIES, _ALMOST = 60, 1.15
 
 
 @dataclass(frozen=True)
@@ -73,24 +75,85 @@ def blocks_of(
     life: Mapping[int, Life],
     crossing: frozenset[int],
     shape: Mapping[int, Shape],
-    span: tuple[int, int],
+    times: Mapping[int, Sequence[int]],
 ) -> list[Block]:
-    """Memory of one segment as blocks: rows of whole tensors, rings, scratch and aux. `span`: its first and last
-    event; `crossing`: tensors that must be whole."""
+    """Memory of one segment as blocks: whole tensors, rings, scratch and aux. `times`: when the events of each lane
+    are; `crossing`: tensors that must be whole."""
     out = []
     over = {lane.writes: lane.operands[0].tensor for lane in lanes if lane.call and lane.call.in_place}
     for t, one in life.items():
-        if t in crossing or one.slots >= len(one.born):
-            target = over.get(t)
-            name = None if target is None else f"t{target}"
-            out.append(Block(f"t{t}", shape[t].row_bytes, one.born, one.dies, name))
-        else:
-            out.append(rectangle(f"t{t}", one.slots * shape[t].row_bytes, min(one.born), max(one.dies)))
-    scratch = max((lane.scratch_bytes for lane in lanes), default=0)
-    if scratch:
-        out.append(rectangle(f"s{lanes[0].index}", scratch, *span))
-    out += [rectangle(f"a{lane.index}", lane.aux_bytes, *span) for lane in lanes if lane.aux_bytes]
+        target = over.get(t)
+        name = None if target is None else f"t{target}"
+        whole = t in crossing or one.slots >= len(one.born)
+        out.append(Block(f"t{t}", shape[t].row_bytes, one.born, one.dies, name, 0 if whole else one.slots))
+    for lane in lanes:
+        mine = tuple(times[lane.index])
+        if lane.scratch_bytes:
+            out.append(Block(f"s{lane.index}", lane.scratch_bytes, mine, mine, ring=1))
+        if lane.aux_bytes:
+            out.append(rectangle(f"a{lane.index}", lane.aux_bytes, mine[0], mine[-1]))
     return out
+
+
+def times_of(events: Sequence[Event], start: int = 0) -> dict[int, list[int]]:
+    """When the events of each lane are, the first of all at `start`."""
+    times: dict[int, list[int]] = {}
+    for time, event in enumerate(events, start):
+        times.setdefault(event.lane, []).append(time)
+    return times
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """The events of lanes in order, what lives when, and when each lane has its turns."""
+
+    events: tuple[Event, ...]
+    life: Mapping[int, Life]
+    times: Mapping[int, Sequence[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A segment of which it is not known yet how well its blocks can be packed, but at least `floor` bytes."""
+
+    first: int
+    end: int
+    lanes: tuple[Lane, ...]
+    events: tuple[Event, ...]
+    blocks: Sequence[Block]
+    kept: int
+    cost: float
+
+    @cached_property
+    def floor(self) -> int:
+        """Most bytes alive at once."""
+        return live_bytes(self.blocks)[0] + self.kept
+
+    @cached_property
+    def _packer(self) -> Packer:
+        return Packer(self.blocks, ALIGN)
+
+    @cached_property
+    def _quick(self) -> int:
+        return self._packed(0)
+
+    @cached_property
+    def _thorough(self) -> int:
+        return min(self._quick, self._packed(_MORE_TRIES))
+
+    def _packed(self, tries: int) -> int:
+        spots = self._packer.best([1 << 40], tries=tries)
+        assert spots is not None
+        return self._packer.sizes(spots, 1)[0] + self.kept
+
+    def within(self, limit: int) -> Segment | None:
+        """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer."""
+        if self.floor > limit or self._quick > limit * _ALMOST:
+            return None
+        peak = self._quick if self._quick <= limit else self._thorough
+        if peak > limit:
+            return None
+        return Segment(self.first, self.end, self.lanes, self.events, peak, self.cost)
 
 
 class Cutter:
@@ -102,51 +165,56 @@ class Cutter:
         self.crossing = _crossing(maker)
         graph = maker.prepared.graph
         self.shape = {t: shape_of(graph.tensors[t]) for t in set(maker.prepared.views.values())}
-        self._known: dict[tuple[int, int, Variant], Segment] = {}
+        self._rows = {t: s.rows for t, s in self.shape.items()}
+        self._whole = [sum(self.shape[t].nbytes for t in crossing) for crossing in self.crossing]
+        self._known: dict[tuple[int, int, Variant], _Candidate] = {}
+        self._costs: dict[tuple[int, Variant], float] = {}
+        self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
     def whole_bytes(self, position: int) -> int:
         """All tensors that cross the cut in front of lane `position`."""
-        return sum(self.shape[t].nbytes for t in self.crossing[position])
+        return self._whole[position]
 
-    def segment(self, first: int, end: int, variant: Variant) -> Segment:
-        """Lanes first…end−1 as one segment."""
+    def within(self, first: int, end: int, variant: Variant, limit: int) -> Segment | None:
+        """Lanes first…end−1 as one segment; None when it takes more than `limit` bytes."""
         key = (first, end, variant)
         if key not in self._known:
-            self._known[key] = self._evaluate(first, end, variant)
-        return self._known[key]
+            self._known[key] = self._candidate(first, end, variant)
+        return self._known[key].within(limit)
 
     def apart(self, index: int) -> int:
         """Bytes of lane `index` by itself, with whole maps before and behind it."""
-        return self.segment(index, index + 1, ALONE).peak
+        found = self.within(index, index + 1, ALONE, 1 << 60)
+        assert found is not None
+        return found.peak
 
-    def _evaluate(self, first: int, end: int, variant: Variant) -> Segment:
+    def _candidate(self, first: int, end: int, variant: Variant) -> _Candidate:
         lanes = tuple(self.maker.lane(i, variant.choice, flat=variant.flat) for i in range(first, end))
-        events = tuple(stream(lanes))
         before, after = self.crossing[first], self.crossing[end]
-        rows = {t: s.rows for t, s in self.shape.items()}
-        life = lives({lane.index: lane for lane in lanes}, events, before, after, rows)
-        blocks = blocks_of(lanes, life, before | after, self.shape, (0, len(events) - 1))
-        kept = sum(self.shape[t].nbytes for t in before & after if t not in life)
-        packer = Packer(blocks, ALIGN)
-        spots = packer.best([1 << 40], tries=0)
-        assert spots is not None
-        peak = packer.sizes(spots, 1)[0] + kept
-        return Segment(first, end, lanes, events, peak, self._cost(lanes, events))
+        found = self._stream(lanes, before, after)
+        blocks = blocks_of(lanes, found.life, before | after, self.shape, found.times)
+        kept = sum(self.shape[t].nbytes for t in before & after if t not in found.life)
+        cost = self._cost(first, end, variant)
+        return _Candidate(first, end, lanes, found.events, blocks, kept, cost)
 
-    def _cost(self, lanes: Sequence[Lane], events: Sequence[Event]) -> float:
+    def _stream(self, lanes: Sequence[Lane], before: frozenset[int], after: frozenset[int]) -> _Stream:
+        """The order of rows, which depends on how many an event has but not on anything else that is chosen."""
+        key = (lanes[0].index, tuple((lane.rows, lane.flat) for lane in lanes))
+        if key not in self._streams:
+            events = tuple(stream(lanes))
+            life = lives({lane.index: lane for lane in lanes}, events, before, after, self._rows)
+            self._streams[key] = _Stream(events, life, times_of(events))
+        return self._streams[key]
+
+    def _cost(self, first: int, end: int, variant: Variant) -> float:
         """Instructions beyond what the same lanes take at their best."""
-        graph = self.maker.prepared.graph
-        cost = float(_EVENT_COST * len(events))
-        for lane in lanes:
-            op = lane.step.op
-            if lane.call is None:
-                continue
-            if op.kind == "CONV_2D":
-                n = sum(e.lane == lane.index for e in events)
-                cost += _WIDEN_COST * graph.tensors[op.inputs[1]].elements * n * _blocks(graph, lane)
-            if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1 and lane.window.stride == 1:
-                cost += _ONE_ROW_COST * macs(graph, op)
-        return cost
+        return sum(self._lane_cost(i, variant) for i in range(first, end))
+
+    def _lane_cost(self, index: int, variant: Variant) -> float:
+        if (index, variant) not in self._costs:
+            lane = self.maker.lane(index, variant.choice, flat=variant.flat)
+            self._costs[index, variant] = _cost(self.maker.prepared.graph, lane)
+        return self._costs[index, variant]
 
     def _options(self, end: int) -> list[tuple[int, Variant]]:
         """Segments that may end before lane `end`."""
@@ -158,15 +226,17 @@ class Cutter:
                 out += [(first, v) for v in _TOGETHER]
         return out
 
-    def smallest_peak(self) -> int:
-        """The least peak of any way to cut."""
-        best = [0] + [1 << 60] * self.n
+    def smallest_peak(self, enough: int = 0) -> int:
+        """The least peak of any way to cut, or `enough` if it is less than that."""
+        best = [enough] + [1 << 60] * self.n
         for end in range(1, self.n + 1):
             floor_end = self.whole_bytes(end)
             for first, variant in self._options(end):
                 if max(best[first], floor_end, self.whole_bytes(first)) >= best[end]:
                     continue
-                best[end] = min(best[end], max(best[first], self.segment(first, end, variant).peak))
+                found = self.within(first, end, variant, best[end] - 1)
+                if found is not None:
+                    best[end] = max(best[first], found.peak)
         return best[self.n]
 
     def cut(self, limit: int) -> list[Segment]:
@@ -177,13 +247,14 @@ class Cutter:
             if self.whole_bytes(end) > limit:
                 continue
             for first, variant in self._options(end):
-                if best[first][0] >= best[end][0] or self.whole_bytes(first) > limit:
+                cost = best[first][0] + self._cost(first, end, variant)
+                if cost >= best[end][0] or self.whole_bytes(first) > limit:
                     continue
                 if first < end - 1 and self._cuts_are_free(first, end, limit):
                     continue  # apart they are at least as fast
-                found = self.segment(first, end, variant)
-                if found.peak <= limit and best[first][0] + found.cost < best[end][0]:
-                    best[end] = (best[first][0] + found.cost, found)
+                found = self.within(first, end, variant, limit)
+                if found is not None:
+                    best[end] = (cost, found)
         out: list[Segment] = []
         position = self.n
         while position:
@@ -196,6 +267,19 @@ class Cutter:
     def _cuts_are_free(self, first: int, end: int, limit: int) -> bool:
         """Every lane by itself, as the kernels like it, stays within `limit` bytes."""
         return all(self.whole_bytes(i) <= limit and self.apart(i) <= limit for i in range(first, end))
+
+
+def _cost(graph: Graph, lane: Lane) -> float:
+    """Instructions beyond what a lane takes at its best."""
+    if lane.call is None:
+        return _EVENT_COST
+    op, events = lane.step.op, -(-lane.events_h // lane.rows)
+    cost = float(_EVENT_COST * events)
+    if op.kind == "CONV_2D":
+        cost += _WIDEN_COST * graph.tensors[op.inputs[1]].elements * events * _blocks(graph, lane)
+    if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1 and lane.window.stride == 1:
+        cost += _ONE_ROW_COST * macs(graph, op)
+    return cost
 
 
 def _blocks(graph: Graph, lane: Lane) -> int:

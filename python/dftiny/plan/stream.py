@@ -36,10 +36,25 @@ class _Segment:
             self.rows[lane.writes] = 0
         read = {o.tensor for lane in lanes for o in lane.operands}
         self.sinks = [p for p, lane in enumerate(lanes) if lane.writes not in read]
-        # Collectors of internal tensors run as soon as they can: they only set rows free.
+        # Collectors of internal tensors run as soon as they can: they only set rows free. So do lanes that the last
+        # one does not need: what they give lies whole sooner or later.
+        needed = self._needed_by(self.sinks[-1])
         self.eager = [
-            p for p, lane in enumerate(lanes) if lane.accumulates and lane.operands[0].tensor in self.maker
+            p
+            for p, lane in enumerate(lanes)
+            if (lane.accumulates or p not in needed)
+            and lane.operands
+            and lane.operands[0].tensor in self.maker
         ]
+
+    def _needed_by(self, sink: int) -> set[int]:
+        """Positions of a lane and of all lanes that it takes rows from, directly or not."""
+        needed = {sink}
+        for position in range(sink, -1, -1):
+            if position in needed:
+                tensors = [o.tensor for o in self.lanes[position].operands]
+                needed |= {self.maker[t] for t in tensors if t in self.maker}
+        return needed
 
     def finished(self, position: int) -> bool:
         return self.done[position] >= self.lanes[position].events_h

@@ -56,8 +56,8 @@ def _step(net: CheckedNet, segment: PlannedSegment, lane: Lane) -> CheckedStep:
         step = replace(step, operands=everything, sums=0, kernel=1, stride=1, dilation=1, pad=0, whole=True)
     spots = {}
     if lane.scratch_bytes:
-        assert segment.scratch is not None
-        spots["scratch"] = CheckedSpot(segment.scratch.region, segment.scratch.offset, lane.scratch_bytes)
+        at = segment.scratch[lane.index]
+        spots["scratch"] = CheckedSpot(at.region, at.offset, lane.scratch_bytes)
     if lane.aux_bytes:
         at = segment.aux[lane.index]
         spots["aux"] = CheckedSpot(at.region, at.offset, lane.aux_bytes)
