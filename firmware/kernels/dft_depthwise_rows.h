@@ -1,4 +1,5 @@
-/* DEPTHWISE_CONV_2D by rows: what python/dftiny/kernels/depthwise_rows.py writes and both twins read.
+/* DEPTHWISE_CONV_2D by rows, 3x3 and (dft_depthwise_taps_rows.h) others: what python/dftiny/kernels/depthwise_rows.py
+ * writes and both twins read.
  *
  * A record an output channel, bytes, little-endian, at any alignment:
  *     int32 2 * bias (input zero point folded in) | int32 multiplier | int8 weights | int8 right shift - 1
@@ -42,7 +43,7 @@ typedef struct dft_depthwise_rows_params {
     dft_depthwise_tile *tiles[DFT_DEPTHWISE_SHIFTS]; /* by shift - 1; null where not needed and on other machines */
 } dft_depthwise_rows_params;
 
-dft_row_kernel dft_depthwise_rows;
+dft_row_kernel dft_depthwise_rows; /* DFT_DEPTHWISE_3X3_… */
 dft_row_kernel dft_depthwise_plain; /* any window, in plain loops */
 
 /* A tile of m7/ where there is one. */

@@ -1,5 +1,5 @@
 /* Depthwise windows of one row or one column, three or five taps, for Cortex-M7: every tap has a pointer, two outputs a
- * turn. Called by depthwise_taps.c with a dft_depthwise_line (dft_depthwise_m7.h). */
+ * turn. Called by depthwise_taps_rows.c with a dft_depthwise_line (dft_depthwise_m7.h). */
     .syntax unified
     .cpu cortex-m7
     .fpu fpv5-d16

@@ -1,5 +1,5 @@
 /* Depthwise windows of one row or one column with three taps, for Cortex-M7, where an input channel has an even number of
- * products: two of them and two outputs of each a turn, so that every value is read once. Called by depthwise_taps.c
+ * products: two of them and two outputs of each a turn, so that every value is read once. Called by depthwise_taps_rows.c
  * with a dft_depthwise_line (dft_depthwise_m7.h) without a table. */
     .syntax unified
     .cpu cortex-m7

@@ -1,6 +1,6 @@
-/* DEPTHWISE_CONV_2D by rows, Cortex-M7: 3x3 kernels through the tiles of depthwise_s1.S (two output rows an event),
+/* DEPTHWISE_CONV_2D 3x3 by rows, Cortex-M7: through the tiles of depthwise_s1.S (two output rows an event),
  * depthwise_r1.S (one) and depthwise_s2.S (stride 2), four channels at a time, three where channels are multiplied:
- * results then lie in the place of the fourth. Any other window through depthwise_taps.c. Called by the row engine. */
+ * results then lie in the place of the fourth. Called by the row engine. */
 #include <string.h>
 
 #include "dft_depthwise_rows.h"
@@ -295,8 +295,9 @@ static void set_quad(job *j)
     set_columns(j);
 }
 
-static void rows_3x3(const dft_depthwise_rows_params *p, const dft_event *event)
+void dft_depthwise_rows(const void *params, const dft_event *event)
 {
+    const dft_depthwise_rows_params *p = params;
     job j;
     j.p = p;
     j.event = event;
@@ -309,17 +310,5 @@ static void rows_3x3(const dft_depthwise_rows_params *p, const dft_event *event)
         quads(&j);
     } else {
         multiplied(&j);
-    }
-}
-
-void dft_depthwise_rows(const void *params, const dft_event *event)
-{
-    const dft_depthwise_rows_params *p = params;
-    if (p->kind == DFT_DEPTHWISE_PLAIN) {
-        dft_depthwise_plain(p, event);
-    } else if (p->kind == DFT_DEPTHWISE_ANY) {
-        dft_depthwise_taps(p, event);
-    } else {
-        rows_3x3(p, event);
     }
 }

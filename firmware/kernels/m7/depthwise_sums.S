@@ -1,4 +1,4 @@
-/* Sums of four outputs of a depthwise window five taps wide, for Cortex-M7. Called by depthwise_taps.c. */
+/* Sums of four outputs of a depthwise window five taps wide, for Cortex-M7. Called by depthwise_taps_rows.c. */
     .syntax unified
     .cpu cortex-m7
     .fpu fpv5-d16

@@ -1,4 +1,4 @@
-/* What m7/depthwise_rows.c and the assembly of depthwise_*.S share. Private to them.
+/* What m7/depthwise_rows.c, m7/depthwise_taps_rows.c and the assembly of depthwise_*.S share. Private to them.
  *
  * Four channels are widened to int16 at once into the scratch memory, column by column (padding included), so that
  * a register holds vertical pairs of rows:
@@ -38,9 +38,6 @@ typedef struct dft_depthwise_quad {
     uint32_t out_channel;  /* 96 */
     uint32_t out_w;        /* 100 */
 } dft_depthwise_quad;
-
-/* Windows without tiles: depthwise_taps.c. */
-void dft_depthwise_taps(const dft_depthwise_rows_params *p, const dft_event *event);
 
 /* Output channels of a window of one row or one column; the assembly reads it by offsets in this order. */
 typedef struct dft_depthwise_line {

@@ -1,7 +1,7 @@
 """DEPTHWISE_CONV_2D by rows: constants of dft_depthwise_rows, as firmware/kernels/dft_depthwise_rows.h says.
 
 Called through row_makers. 3x3 kernels have tiles in assembly on the Cortex-M7, one for every right shift, so that a
-shift is an immediate; everything else runs through the same C function, slower.
+shift is an immediate; everything else is dft_depthwise_taps_rows, slower.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     if table is not None:
         pointers.append(("table", Const("int8_t", "tables", table)))
     return RowCall(
-        "dft_depthwise_rows",
+        "dft_depthwise_rows" if kind in _NAMES else "dft_depthwise_taps_rows",
         "dft_depthwise_rows_params",
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),

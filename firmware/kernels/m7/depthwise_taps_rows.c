@@ -1,10 +1,11 @@
 /* DEPTHWISE_CONV_2D by rows, Cortex-M7, windows that have no tile: every tap is a pointer that moves along the row.
- * Called by depthwise_rows.c. Rows are read where they lie; where columns of padding belong to them, they are copied
+ * Called by the row engine. Rows are read where they lie; where columns of padding belong to them, they are copied
  * with it first, so that all outputs are computed alike. */
 #include <arm_acle.h>
 #include <string.h>
 
 #include "dft_depthwise_m7.h"
+#include "dft_depthwise_taps_rows.h"
 
 #define HEAD 8u    /* bytes of a record before the weights */
 #define WIDE_AT 4u /* outputs at once */
@@ -205,9 +206,12 @@ static void without_padding(const dft_depthwise_rows_params *p, const dft_event 
     block(p, &w, 0, p->in_c, event->out[0]);
 }
 
-void dft_depthwise_taps(const dft_depthwise_rows_params *p, const dft_event *event)
+void dft_depthwise_taps_rows(const void *params, const dft_event *event)
 {
-    if (p->block > 0) {
+    const dft_depthwise_rows_params *p = params;
+    if (p->kind == DFT_DEPTHWISE_PLAIN) {
+        dft_depthwise_plain(p, event);
+    } else if (p->block > 0) {
         with_padding(p, event);
     } else {
         without_padding(p, event);
