@@ -45,6 +45,10 @@ __all__ = [
 # fit so few bytes they may take the second share over the smallest peak, up to the third over the lower bound. Plans
 # whose blocks pack worse than that are made again with less memory for each segment.
 SLACK, SLACK_ANYWAY, OVER_BOUND = 0.09, 0.02, 0.10
+_MOST_SEGMENTS = (
+    1.0,
+    0.96,
+)  # of the bytes of the largest segment, so that the others can be packed beside it
 
 
 @dataclass(frozen=True)
@@ -221,8 +225,8 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     bound = lower_bound(kernel_net(maker)).bytes
     enough = int(bound * (1 + max(wishes.slack, OVER_BOUND if wishes.slack else 0.0)))
     best: _Packed | None = None
-    for limit in _limits(cutter, bound, wishes):
-        found = _packed(prepared, cutter, cutter.cut(limit), limit, regions)
+    for limit, wish in _limits(cutter, bound, wishes):
+        found = _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions)
         best = _better(best, found)
         if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
             break
@@ -235,20 +239,22 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     return _refusal(graph, roomy, largest)
 
 
-def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[int]:
-    """Bytes that every segment may take, ever fewer."""
+def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[tuple[int, int]]:
+    """Bytes that every segment may take and that most of them should, ever fewer."""
     wished = int(bound * (1 + wishes.slack))
     most = wished if wishes.limit_bytes is None else min(wished, wishes.limit_bytes)
     peak = cutter.smallest_peak(most)
     if wishes.slack and peak > most:
-        anyway = min(int(peak * (1 + SLACK_ANYWAY)), int(bound * (1 + OVER_BOUND)))
-        yield max(anyway, peak)
-    yield peak
+        anyway = max(min(int(peak * (1 + SLACK_ANYWAY)), int(bound * (1 + OVER_BOUND))), peak)
+        yield anyway, anyway
+    yield peak, peak
     least = cutter.smallest_peak(bound)
-    for part in (0.6, 0.3, 0.0):
-        limit = least + int((peak - least) * part)
-        if limit < peak:
-            yield limit
+    if least > bound * (1 + OVER_BOUND):
+        yield least, least  # whatever is done, it will not be near the bound
+        return
+    for limit in sorted({least + (peak - least) // 2, least}, reverse=True):
+        for part in _MOST_SEGMENTS:
+            yield limit, int(limit * part)
 
 
 def _packed(

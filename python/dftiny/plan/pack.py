@@ -225,12 +225,20 @@ class Packer:
         return live_bytes(self.blocks)[0]
 
     def _orders(self) -> list[list[int]]:
+        alive, start = _alive(self.blocks)
+
+        def crowd(block: Block) -> int:
+            """Most bytes alive at any time while the block is."""
+            return int(alive[block.first - start : block.last + 1 - start].max())
+
         keys: list[Callable[[Block], tuple[int, ...]]] = [
             lambda b: (-b.nbytes, b.first),
             lambda b: (-b.nbytes, -b.first),
             lambda b: (-b.nbytes * (b.last - b.first + 1), b.first),
             lambda b: (b.first, -b.nbytes),
             lambda b: (-b.last, -b.nbytes),
+            lambda b: (-crowd(b), -b.nbytes),
+            lambda b: (-crowd(b), b.first),
         ]
         numbers = range(len(self.blocks))
         return [sorted(numbers, key=lambda i, k=key: (k(self.blocks[i]), i)) for key in keys]  # type: ignore[misc]
@@ -241,16 +249,21 @@ def live_bytes(blocks: Sequence[Block]) -> tuple[int, int]:
     may be overwritten in the event that reads it last is not alive in that event."""
     if not blocks:
         return 0, 0
+    alive, start = _alive(blocks)
+    at = int(alive.argmax())
+    return int(alive[at]), at + start
+
+
+def _alive(blocks: Sequence[Block]) -> tuple[np.ndarray, int]:
+    """Bytes of rows alive in each event, and which event the first of these is."""
     ends = _ends(blocks)
     born = np.array([t for b in blocks for t in b.born], np.int64)
     dies = np.array([t for b in blocks for t in ends[b.key]], np.int64)
     size = np.repeat([b.row_bytes for b in blocks], [len(b.born) for b in blocks])
-    first = int(min(born.min(), dies.min()))
-    change = np.bincount(born - first, size, int(dies.max()) - first + 2)
+    first, last = min(b.first for b in blocks), max(b.last for b in blocks)
+    change = np.bincount(born - first, size, last - first + 2)
     change -= np.bincount(dies + 1 - first, size, len(change))
-    now = change.cumsum()
-    at = int(now.argmax())
-    return int(now[at]), at + first
+    return change.cumsum(), first
 
 
 def _ends(blocks: Sequence[Block]) -> dict[str, tuple[int, ...]]:

@@ -24,6 +24,7 @@ ALIGN = 8
 _EVENT_COST = 120
 _WIDEN_COST = 1.4
 _ONE_ROW_COST = 0.45  # per MAC of a depthwise convolution that gives one row an event instead of two
+_OVER_WISH = 1e12  # more than the instructions of any net
 _MORE_TRIES, _ALMOST = 60, 1.15
 
 
@@ -239,8 +240,8 @@ class Cutter:
                     best[end] = max(best[first], found.peak)
         return best[self.n]
 
-    def cut(self, limit: int) -> list[Segment]:
-        """The cheapest way to cut whose segments all stay within `limit` bytes."""
+    def cut(self, limit: int, wish: int | None = None) -> list[Segment]:
+        """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`."""
         best: list[tuple[float, Segment | None]] = [(float("inf"), None) for _ in range(self.n + 1)]
         best[0] = (0.0, None)
         for end in range(1, self.n + 1):
@@ -250,10 +251,12 @@ class Cutter:
                 cost = best[first][0] + self._cost(first, end, variant)
                 if cost >= best[end][0] or self.whole_bytes(first) > limit:
                     continue
-                if first < end - 1 and self._cuts_are_free(first, end, limit):
+                if first < end - 1 and self._cuts_are_free(first, end, limit if wish is None else wish):
                     continue  # apart they are at least as fast
                 found = self.within(first, end, variant, limit)
-                if found is not None:
+                if found is not None and wish is not None and found.peak > wish:
+                    cost += _OVER_WISH
+                if found is not None and cost < best[end][0]:
                     best[end] = (cost, found)
         out: list[Segment] = []
         position = self.n
