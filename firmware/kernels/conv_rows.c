@@ -42,7 +42,7 @@ static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t 
 }
 
 static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int32_t *w, const int32_t *pair,
-                       uint32_t right, int8_t *out)
+                       uint32_t right, int8_t *out, uint32_t apart)
 {
     uint32_t per_quad = (p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u;
     for (uint32_t i = 0; i < 2u; i++) {
@@ -51,7 +51,7 @@ static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int
             sum += x[k] * weight(p, w + (k >> 2) * per_quad, k & 3u, i);
         }
         sum = (p->flags & DFT_CONV_SINGLE) != 0 ? 2 * sum : sum;
-        out[((uint32_t)pair[4] >> (16u * i)) & 0xFFFFu] = finished(p, sum, pair[2 + i], right >> (8u * i) & 0xFFu);
+        out[i * apart] = finished(p, sum, pair[2 + i], right >> (8u * i) & 0xFFu);
     }
 }
 
@@ -59,6 +59,7 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
 {
     const int32_t *w = p->weights, *pair = p->pairs;
     const uint16_t *run = p->runs;
+    const uint8_t *step = p->steps;
     uint32_t taps = (uint32_t)p->kernel_w * p->group_in;
     uint32_t pair_words = p->quads * ((p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u);
     for (uint32_t g = 0; g < p->groups_n; g++) {
@@ -67,8 +68,10 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
             gather_row(p, in[ky], ix, g * p->group_in, x + ky * taps);
         }
         for (uint32_t last = 0; last == 0; run += DFT_CONV_RUN) {
-            for (uint32_t n = run[0]; n > 0; n--, w += pair_words, pair += 5) {
-                pixel_pair(p, x, w, pair, run[2], out);
+            int8_t *to = out + run[4];
+            for (uint32_t n = run[0]; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
+                to += step[0];
+                pixel_pair(p, x, w, pair, run[2], to, step[1]);
             }
             last = run[3];
         }

@@ -10,9 +10,10 @@
  * weights and biases are doubled: int16 weights here, int8 ones when they are widened. Where K is large
  * (DFT_CONV_SINGLE), sums are: there are fewer of them.
  *
- * A pair's record is five words: biases of both channels (input zero point folded in; doubled unless
- * DFT_CONV_SINGLE), both multipliers, and the output channels, the first in the low half. A pair of which only the
- * second channel is wanted names it twice: the first result is overwritten. */
+ * A pair's record is four words: biases of both channels (input zero point folded in; doubled unless
+ * DFT_CONV_SINGLE), and both multipliers. Two bytes in `steps` say how far on its first output channel lies from that of
+ * the pair before, and how far its second from its first. A pair of which only the second channel is wanted names it
+ * twice: the first result is overwritten. */
 #ifndef DFT_CONV_ROWS_H
 #define DFT_CONV_ROWS_H
 
@@ -21,7 +22,8 @@
 #include "dft_rows.h"
 
 #define DFT_CONV_EPILOGUES 8u
-#define DFT_CONV_RUN 4u
+#define DFT_CONV_RUN 5u
+#define DFT_CONV_PAIR 4u /* words of a record */
 
 /* Weights are int16. */
 #define DFT_CONV_WIDE 1u
@@ -36,9 +38,10 @@ typedef void dft_conv_code(void);
 typedef struct dft_conv_rows_params {
     const int32_t *weights;
     const int32_t *pairs;
+    const uint8_t *steps;
     /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs; epilogue; right shift of first
      * and second channels, the first in the low byte; 1 behind the last pair that reads these input channels (the end
-     * of a group in a grouped convolution). */
+     * of a group in a grouped convolution); the first output channel. */
     const uint16_t *runs;
     const int8_t *table;    /* int8[256] from -128 on: clamps and what was fused behind; or null */
     dft_conv_code *body;    /* null on other machines, as are all of the next line */

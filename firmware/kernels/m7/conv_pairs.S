@@ -78,13 +78,17 @@ filled:
     ldr     r10, [sp]
     str     r0, [r10]
     ldr     r11, [r10, #JOB_PAIRS]
-    ldmia   r11!, {r2-r6}                       /* biases, multipliers, output channels */
+    ldmia   r11!, {r2-r5}                       /* biases, multipliers */
     str     r11, [r10, #JOB_PAIRS]
+    ldr     r11, [r10, #JOB_STEPS]
+    ldr     r7, [r1, #STATE_CHANNEL]
+    ldrb    r12, [r11], #1
+    ldrb    r6, [r11], #1                       /* to the second channel */
+    str     r11, [r10, #JOB_STEPS]
+    add     r7, r7, r12                         /* the first channel */
     add     r11, r10, #JOB_SPANS
     ldmia   r11!, {r8, r9}                      /* out, end of pixels */
     str     r11, [sp, #4]
-    uxth    r7, r6
-    rsb     r6, r7, r6, lsr #16
     strd    r4, r5, [r1, #STATE_MULT]
     strd    r2, r3, [r1, #STATE_BIAS]
     str     r6, [r1, #STATE_APART]

@@ -22,6 +22,7 @@ _Static_assert(offsetof(dft_conv_state, right) == STATE_RIGHT, "state");
 _Static_assert(offsetof(dft_conv_state, channel) == STATE_CHANNEL, "state");
 _Static_assert(offsetof(dft_conv_job, panel) == JOB_PANEL, "job");
 _Static_assert(offsetof(dft_conv_job, pairs) == JOB_PAIRS, "job");
+_Static_assert(offsetof(dft_conv_job, steps) == JOB_STEPS, "job");
 _Static_assert(offsetof(dft_conv_job, quads) == JOB_QUADS, "job");
 _Static_assert(offsetof(dft_conv_job, count) == JOB_COUNT, "job");
 _Static_assert(offsetof(dft_conv_job, pixels) == JOB_PIXELS, "job");
@@ -182,6 +183,7 @@ static DFT_NOINLINE const uint16_t *run_pairs(const dft_conv_rows_params *p, con
         state->right[0] = right0;
         state->right[1] = right1;
         state->epilogue = p->epilogues[run[1]];
+        state->channel = run[4];
         job->count = run[0];
         dft_conv_pairs(job);
         if (run[3] != 0) {
@@ -221,6 +223,7 @@ static void run_block(const dft_conv_rows_params *p, const dft_event *event, con
     const uint16_t *run = p->runs;
     job->weights = p->weights;
     job->pairs = p->pairs;
+    job->steps = p->steps;
     for (uint32_t g = 0; g < p->groups_n; g++) {
         widen_rows(p, event, b, g * p->group_in, at, job);
         run = run_pairs(p, run, job, at->state);

@@ -33,7 +33,8 @@
 #define JOB_PIXELS 24
 #define JOB_ENTRY 28
 #define JOB_SKIP 32
-#define JOB_SPANS 36
+#define JOB_STEPS 36
+#define JOB_SPANS 40
 
 /* Bytes of code for a quad of K, and of what precedes the loop in dft_conv_loop; quads in that loop. */
 #if !defined(DFT_CONV_PAIRED_LOADS)
@@ -73,7 +74,7 @@ typedef struct dft_conv_span {
     const int32_t *end;
 } dft_conv_span;
 
-/* A run of pairs over widened pixels. `weights` and `pairs` move on. */
+/* A run of pairs over widened pixels. `weights`, `pairs` and `steps` move on. */
 typedef struct dft_conv_job {
     const int32_t *weights;
     int32_t *panel;
@@ -84,6 +85,7 @@ typedef struct dft_conv_job {
     const int32_t *pixels;
     uint32_t entry; /* where dft_conv_loop jumps into its loop, */
     uint32_t skip;  /* and bytes of the panel that it leaves out there */
+    const uint8_t *steps;
     dft_conv_span spans[2u * DFT_OUT_ROWS_MAX + 1u];
 } dft_conv_job;
 

@@ -16,6 +16,7 @@ IMMEDIATE_MAX = 16  # DFT_CONV_SHIFT(16)
 EPILOGUES = 8  # DFT_CONV_EPILOGUES
 MIXED = -1  # shifts from registers
 _NOBODY = -1  # a pair's first channel that is not wanted
+_BYTE = 0xFF
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,8 @@ def paired(right: np.ndarray, groups: int) -> list[tuple[Run, ...]]:
     """Runs of each group of a grouped convolution."""
     size = len(right) // groups
     immediate = _immediate(right)
-    return [_group_runs(right, range(g * size, (g + 1) * size), immediate) for g in range(groups)]
+    found = [_group_runs(right, range(g * size, (g + 1) * size), immediate) for g in range(groups)]
+    return [tuple(part for run in runs for part in _short_steps(run, right, immediate)) for runs in found]
 
 
 def _immediate(right: np.ndarray) -> set[int]:
@@ -91,15 +93,53 @@ def _group_runs(right: np.ndarray, members: range, immediate: set[int]) -> tuple
     return tuple(runs)
 
 
+def _short_steps(run: Run, right: np.ndarray, immediate: set[int]) -> list[Run]:
+    """The run in parts in which a byte holds the way from channel to channel."""
+    pairs: list[tuple[int, int]] = []
+    for p, q in run.pairs:
+        low, high = (q, q) if p == _NOBODY else sorted((p, q))
+        pairs += [(p, q)] if p == _NOBODY else [(low, high)] if high - low <= _BYTE else [(-1, low), (-1, high)]
+    parts: list[list[tuple[int, int]]] = []
+    for pair in pairs:
+        step = _first(pair) - _first(parts[-1][-1]) if parts else -1
+        if len(pairs) > len(run.pairs) or not 0 <= step <= _BYTE:
+            parts.append([])
+        parts[-1].append(pair)
+    return [_run_of(tuple(part), run, right, immediate) for part in parts]
+
+
+def _run_of(pairs: tuple[tuple[int, int], ...], run: Run, right: np.ndarray, immediate: set[int]) -> Run:
+    """Pairs of `run` with their shifts, which differ only where the run is one MIXED pair."""
+    p, q = pairs[0]
+    shifts = (int(right[_first((p, q))]), int(right[q]))
+    alone = shifts[0] if shifts[0] == shifts[1] and shifts[0] in immediate else MIXED
+    return Run(pairs, run.epilogue if len(pairs) > 1 else alone, shifts)
+
+
+def _first(pair: tuple[int, int]) -> int:
+    """The first output channel that a pair writes."""
+    return pair[1] if pair[0] == _NOBODY else pair[0]
+
+
+def steps(runs: list[Run]) -> tuple[list[int], np.ndarray]:
+    """(first output channel of each run, uint8[2 · pairs]: steps to a pair's first channel and on to its second)."""
+    bytes_: list[int] = []
+    for run in runs:
+        before = _first(run.pairs[0])
+        for pair in run.pairs:
+            bytes_ += [_first(pair) - before, pair[1] - _first(pair)]
+            before = _first(pair)
+    return [_first(run.pairs[0]) for run in runs], np.array(bytes_, np.int64)
+
+
 def records(r: Rescaled, pairs: list[tuple[int, int]]) -> np.ndarray:
-    """int32[5 · pairs]: biases, multipliers, output channels."""
+    """int32[4 · pairs]: biases, multipliers."""
     first, second = np.array(pairs).T
     absent = first == _NOBODY
     both = np.stack([np.where(absent, second, first), second])
     bias, mult = r.factor * r.bias[both], r.mult[both]
     bias[0, absent] = mult[0, absent] = 0
-    channels = both[0] | both[1] << 16
-    words: np.ndarray = np.stack([*bias, *mult, channels.astype(np.uint32).astype(np.int32)], axis=1)
+    words: np.ndarray = np.stack([*bias, *mult], axis=1)
     return words.astype(np.int64).reshape(-1)
 
 

@@ -21,6 +21,7 @@ from dftiny.kernels.conv_pairs import (
     paired,
     records,
     rescaled,
+    steps,
     weight_words,
 )
 from dftiny.kernels.matvec_rows import matvec_rows
@@ -268,14 +269,16 @@ def _pointers(
     wide: bool,
     table: np.ndarray | None,
 ) -> tuple[tuple[str, Const], ...]:
+    firsts, channels = steps([run for group in groups for run in group])
+    ends = [run is group[-1] for group in groups for run in group]
     words = [
-        (len(run.pairs), epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, run is group[-1])
-        for group in groups
-        for run in group
+        (len(run.pairs), epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, end, first)
+        for run, end, first in zip((run for group in groups for run in group), ends, firsts, strict=True)
     ]
     out = [
         ("weights", Const("int32_t", "weights", weight_words(r, pairs, wide))),
         ("pairs", Const("int32_t", "channels", records(r, pairs))),
+        ("steps", Const("uint8_t", "channels", channels)),
         ("runs", Const("uint16_t", "channels", np.array(words, np.int64).reshape(-1))),
     ]
     if table is not None:
