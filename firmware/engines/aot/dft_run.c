@@ -48,16 +48,33 @@ static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t 
     dft_aot_done(lane->op);
 }
 
-void dft_run_segment(const dft_segment *segment, int8_t *const *base)
+/* The next event of a lane that has done `done` rows; returns how many it has done then. */
+static uint32_t run_next(const dft_lane *lane, uint32_t done, int8_t *const *base)
+{
+    uint32_t left = lane->rows_h - done, usual = lane->counts & 7u;
+    uint32_t rows = left < usual ? left : usual;
+    run_event(lane, (lane->counts & 8u) != 0 ? left - rows : done, rows, base);
+    return done + rows;
+}
+
+static void run_script(const dft_segment *segment, int8_t *const *base)
 {
     uint16_t done[DFT_LANES_MAX] = {0};
     for (uint32_t e = 0; e < segment->events; e++) {
-        uint32_t i = segment->script == 0 ? 0 : segment->script[e];
-        const dft_lane *lane = &segment->lanes[i];
-        uint32_t left = lane->rows_h - (uint32_t)done[i];
-        uint32_t usual = lane->counts & 15u;
-        uint32_t rows = left < usual ? left : usual;
-        run_event(lane, segment->reverse ? left - rows : done[i], rows, base);
-        done[i] = (uint16_t)(done[i] + rows);
+        uint32_t i = segment->script[e];
+        done[i] = (uint16_t)run_next(&segment->lanes[i], done[i], base);
+    }
+}
+
+void dft_run_segment(const dft_segment *segment, int8_t *const *base)
+{
+    if (segment->script != 0) {
+        run_script(segment, base);
+        return;
+    }
+    for (const dft_lane *lane = segment->lanes; lane < segment->lanes + segment->lanes_n; lane++) {
+        for (uint32_t done = 0; done < lane->rows_h;) {
+            done = run_next(lane, done, base);
+        }
     }
 }

@@ -7,7 +7,7 @@
 
 #include "dft_rows.h"
 
-#define DFT_LANES_MAX 32u /* of one segment */
+#define DFT_LANES_MAX 32u /* of one script */
 
 /* A place in the lent memory: region in the top four bits, offset below. */
 #define DFT_PLACE(region, offset) ((uint32_t)(region) << 28 | (uint32_t)(offset))
@@ -34,16 +34,17 @@ typedef struct dft_lane {
     uint16_t op; /* index in the model */
     int16_t pad;
     uint8_t window, stride, dilation;
-    uint8_t counts; /* DFT_COUNTS(rows of an event, operands in `more`) */
+    uint8_t counts; /* DFT_COUNTS(rows of an event, last rows first, operands in `more`) */
 } dft_lane;
 
-#define DFT_COUNTS(rows, more) ((rows) | (more) << 4)
+#define DFT_COUNTS(rows, reverse, more) ((rows) | (reverse) << 3 | (more) << 4)
 
+/* Lanes interleaved by a script, or, without one, each from its first event to its last. */
 typedef struct dft_segment {
     const dft_lane *lanes;
-    const uint8_t *script; /* lane of each event; null where there is one lane only */
-    uint16_t events;
-    uint16_t reverse; /* last rows first */
+    const uint8_t *script; /* lane of each event, or null */
+    uint16_t lanes_n;      /* at most DFT_LANES_MAX with a script */
+    uint16_t events;       /* of the script */
 } dft_segment;
 
 /* base[i]: start of region i. */

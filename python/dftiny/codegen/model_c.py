@@ -19,7 +19,7 @@ from dftiny.codegen.segments_c import segments_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
-from dftiny.kernels.count import distinct_constants, kernel_headers
+from dftiny.kernels.count import distinct_constants, kernel_headers, runs
 from dftiny.kernels.rows import RowCall
 from dftiny.plan import Placement, Plan, PlannedSegment
 
@@ -118,11 +118,11 @@ def _run(plan: Plan, names: Names, regions: Sequence[str]) -> str:
     """The straight-line function: a segment a line, or the whole-tensor calls of one operator and its hook."""
     place = {p.tensor: p for p in plan.placements}
     body: list[str] = []
-    for number, segment in enumerate(plan.segments):
-        if segment.lanes[0].call is not None:
+    for number, run in enumerate(runs(plan)):
+        if run[0].lanes[0].call is not None:
             body.append(f"    dft_run_segment(&g{number}, base);")
         else:
-            body += _whole(segment, place, names, regions)
+            body += _whole(run[0], place, names, regions)
     return "\n".join(["static void run(int8_t *const *base)", "{", *body, "}"]) + "\n"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dftiny.codegen.c_text import int_array, struct
 from dftiny.errors import DftError
-from dftiny.kernels.count import script_of
+from dftiny.kernels.count import runs, script_of
 from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
 from dftiny.plan.lanes import Operand
 
@@ -16,25 +16,26 @@ _LANES_MAX = 32  # DFT_LANES_MAX
 
 
 def segments_c(plan: Plan, regions: Sequence[str]) -> str:
-    """l<n> (lanes), s<n> (script, where there is more than one lane) and g<n> for each segment with row kernels."""
+    """l<n> (lanes), s<n> (script, where lanes interleave) and g<n> for each run of segments with row kernels."""
     place = {p.tensor: p for p in plan.placements}
     parts = []
-    for number, segment in enumerate(plan.segments):
-        if segment.lanes[0].call is None:
+    for number, run in enumerate(runs(plan)):
+        if run[0].lanes[0].call is None:
             continue
-        if len(segment.lanes) > _LANES_MAX:
-            raise DftError(f"a segment has {len(segment.lanes)} operators, the engine runs {_LANES_MAX}")
-        parts += [_more(lane, place, regions) for lane in segment.lanes if len(lane.operands) > 1]
-        lanes = ",\n".join(_lane(segment, lane, place, regions) for lane in segment.lanes)
-        parts.append(f"static const dft_lane l{number}[{len(segment.lanes)}] = {{\n{lanes},\n}};\n")
-        script = script_of(segment)
+        lanes = [(segment, lane) for segment in run for lane in segment.lanes]
+        script = script_of(run[0])
+        if script is not None and len(lanes) > _LANES_MAX:
+            raise DftError(f"a segment has {len(lanes)} operators, the engine runs {_LANES_MAX}")
+        parts += [_more(lane, place, regions) for _, lane in lanes if len(lane.operands) > 1]
+        text = ",\n".join(_lane(segment, lane, place, regions) for segment, lane in lanes)
+        parts.append(f"static const dft_lane l{number}[{len(lanes)}] = {{\n{text},\n}};\n")
         if script is not None:
             parts.append(int_array("uint8_t", f"s{number}", script))
         fields = (
             ("lanes", f"l{number}"),
             ("script", "0" if script is None else f"s{number}"),
-            ("reverse", int(segment.reverse)),
-            ("events", len(segment.events)),
+            ("lanes_n", len(lanes)),
+            ("events", 0 if script is None else len(script)),
         )
         parts.append(struct("dft_segment", f"g{number}", fields))
     return "\n".join(parts)
@@ -66,7 +67,7 @@ def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], r
      .out = {_rows(out, lane.shape.rows, lane.shape.row_bytes, lane.accumulates, regions)},
      .more = {f"m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
-     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {more})}}"""
+     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {int(segment.reverse)}, {more})}}"""
 
 
 def _operand(o: Operand, place: Mapping[int, Placement], regions: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_conv_rows_params": 88,
     "dft_matvec_rows_params": 20,
 }
-ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
+ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits
 _LIMIT_16 = 0xFFFF
 _MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bits

@@ -98,7 +98,9 @@ def _short_steps(run: Run, right: np.ndarray, immediate: set[int]) -> list[Run]:
     pairs: list[tuple[int, int]] = []
     for p, q in run.pairs:
         low, high = (q, q) if p == _NOBODY else sorted((p, q))
-        pairs += [(p, q)] if p == _NOBODY else [(low, high)] if high - low <= _BYTE else [(-1, low), (-1, high)]
+        pairs += (
+            [(p, q)] if p == _NOBODY else [(low, high)] if high - low <= _BYTE else [(-1, low), (-1, high)]
+        )
     parts: list[list[tuple[int, int]]] = []
     for pair in pairs:
         step = _first(pair) - _first(parts[-1][-1]) if parts else -1

@@ -54,13 +54,14 @@ def model_code(plan: Plan) -> ModelCode:
     for const in distinct_constants(plan).values():
         sizes[const.role] += _word(const.nbytes)
     sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for _, c in _calls(plan))
-    sizes["params"] += sum(_segment_bytes(s) for s in plan.segments)
+    by_rows = sum(run[0].lanes[0].call is not None for run in runs(plan))
+    sizes["params"] += sum(_segment_bytes(s) for s in plan.segments) + by_rows * STRUCT_BYTES["dft_segment"]
     whole = [c for lane in plan.lanes for c in lane.whole]
     place = {p.tensor: p.offset for p in plan.placements}
     return ModelCode(
         ConstBytes(**sizes),
         tuple(sorted(_functions(plan))),
-        sum(s.lanes[0].call is not None for s in plan.segments),
+        by_rows,
         len(whole),
         tuple(place[t] for c in whole for t in (*c.inputs, c.output) if isinstance(t, int)),
         sum(isinstance(t, Const) for c in whole for t in c.inputs),
@@ -76,6 +77,21 @@ def script_of(segment: PlannedSegment) -> np.ndarray | None:
     return np.array([position[e.lane] for e in segment.events], np.uint8)
 
 
+def runs(plan: Plan) -> list[tuple[PlannedSegment, ...]]:
+    """Segments as the engine is given them: those of one lane with a row kernel that follow each other are one."""
+    out: list[tuple[PlannedSegment, ...]] = []
+    for segment in plan.segments:
+        if out and _alone(segment) and _alone(out[-1][-1]):
+            out[-1] = (*out[-1], segment)
+        else:
+            out.append((segment,))
+    return out
+
+
+def _alone(segment: PlannedSegment) -> bool:
+    return len(segment.lanes) == 1 and segment.lanes[0].call is not None
+
+
 def kernel_headers(plan: Plan) -> list[str]:
     """Headers that declare the row kernels and their parameter structs, sorted."""
     return sorted({f"{c.function}.h" for lane in plan.lanes if (c := lane.call) and c.function != FUNCTION})
@@ -87,7 +103,7 @@ def _segment_bytes(segment: PlannedSegment) -> int:
     lanes = len(segment.lanes) * STRUCT_BYTES["dft_lane"]
     more = sum(_OPERAND_BYTES * len(lane.operands[1:]) for lane in segment.lanes)
     script = script_of(segment)
-    return lanes + more + STRUCT_BYTES["dft_segment"] + (0 if script is None else _word(len(script)))
+    return lanes + more + (0 if script is None else _word(len(script)))
 
 
 def _calls(plan: Plan) -> Iterator[tuple[Lane, Call | RowCall]]:
