@@ -68,12 +68,12 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
             gather_row(p, in[ky], ix, g * p->group_in, x + ky * taps);
         }
         for (uint32_t last = 0; last == 0; run += DFT_CONV_RUN) {
-            int8_t *to = out + run[4];
-            for (uint32_t n = run[0]; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
+            int8_t *to = out + run[3];
+            for (uint32_t n = run[0] & ~DFT_CONV_LAST; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
                 to += step[0];
                 pixel_pair(p, x, w, pair, run[2], to, step[1]);
             }
-            last = run[3];
+            last = run[0] & DFT_CONV_LAST;
         }
     }
 }

@@ -21,8 +21,9 @@
 
 #include "dft_rows.h"
 
-#define DFT_CONV_EPILOGUES 8u
-#define DFT_CONV_RUN 5u
+#define DFT_CONV_EPILOGUES 5u
+#define DFT_CONV_RUN 4u
+#define DFT_CONV_LAST 0x8000u /* in a run's first halfword */
 #define DFT_CONV_PAIR 4u /* words of a record */
 
 /* Weights are int16. */
@@ -39,9 +40,9 @@ typedef struct dft_conv_rows_params {
     const int32_t *weights;
     const int32_t *pairs;
     const uint8_t *steps;
-    /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs; epilogue; right shift of first
-     * and second channels, the first in the low byte; 1 behind the last pair that reads these input channels (the end
-     * of a group in a grouped convolution); the first output channel. */
+    /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs, and DFT_CONV_LAST where it is the
+     * last run that reads these input channels (the end of a group in a grouped convolution); epilogue; right shift
+     * of first and second channels, the first in the low byte; the first output channel. */
     const uint16_t *runs;
     const int8_t *table;    /* int8[256] from -128 on: clamps and what was fused behind; or null */
     dft_conv_code *body;    /* null on other machines, as are all of the next line */

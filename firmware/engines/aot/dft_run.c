@@ -57,11 +57,19 @@ static uint32_t run_next(const dft_lane *lane, uint32_t done, int8_t *const *bas
     return done + rows;
 }
 
+static uint32_t lane_of(const dft_segment *segment, uint32_t event)
+{
+    if (segment->lanes_n > DFT_LANES_HALF_BYTE) {
+        return segment->script[event];
+    }
+    return (uint32_t)segment->script[event >> 1] >> ((event & 1u) * 4u) & 15u;
+}
+
 static void run_script(const dft_segment *segment, int8_t *const *base)
 {
     uint16_t done[DFT_LANES_MAX] = {0};
     for (uint32_t e = 0; e < segment->events; e++) {
-        uint32_t i = segment->script[e];
+        uint32_t i = lane_of(segment, e);
         done[i] = (uint16_t)run_next(&segment->lanes[i], done[i], base);
     }
 }

@@ -7,7 +7,8 @@
 
 #include "dft_rows.h"
 
-#define DFT_LANES_MAX 32u /* of one script */
+#define DFT_LANES_MAX 32u       /* of one script */
+#define DFT_LANES_HALF_BYTE 16u /* up to so many lanes, a byte of a script holds two events, the first in its low half */
 
 /* A place in the lent memory: region in the top four bits, offset below. */
 #define DFT_PLACE(region, offset) ((uint32_t)(region) << 28 | (uint32_t)(offset))

@@ -183,10 +183,10 @@ static DFT_NOINLINE const uint16_t *run_pairs(const dft_conv_rows_params *p, con
         state->right[0] = right0;
         state->right[1] = right1;
         state->epilogue = p->epilogues[run[1]];
-        state->channel = run[4];
-        job->count = run[0];
+        state->channel = run[3];
+        job->count = run[0] & ~DFT_CONV_LAST;
         dft_conv_pairs(job);
-        if (run[3] != 0) {
+        if ((run[0] & DFT_CONV_LAST) != 0) {
             return run + DFT_CONV_RUN;
         }
     }

@@ -35,7 +35,7 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
             ("lanes", f"l{number}"),
             ("script", "0" if script is None else f"s{number}"),
             ("lanes_n", len(lanes)),
-            ("events", 0 if script is None else len(script)),
+            ("events", 0 if script is None else len(run[0].events)),
         )
         parts.append(struct("dft_segment", f"g{number}", fields))
     return "\n".join(parts)

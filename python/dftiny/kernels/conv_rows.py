@@ -32,6 +32,7 @@ from dftiny.steps import Step
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
 _OUT_ROWS_MAX = 2  # DFT_OUT_ROWS_MAX
 _WIDE, _LINEAR, _SINGLE = 1, 2, 4  # DFT_CONV_WIDE …
+_LAST = 0x8000  # DFT_CONV_LAST
 _UNROLLED_MAX = 64  # dft_conv_k64
 _TILE = 4  # pixels
 _STATE_BYTES = 72  # dft_conv_state
@@ -119,7 +120,7 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     if r is None:
         return None
     table, linear = _table(graph, step)
-    if _is_vector(m):
+    if _is_vector(m) and m.out_depth > 2:  # four channels at once would store a logit's weights four times
         call = matvec_rows(r, m.out_size[1], graph.tensors[op.outputs[0]].zero_point, table)
         if call is not None:
             return call
@@ -272,7 +273,7 @@ def _pointers(
     firsts, channels = steps([run for group in groups for run in group])
     ends = [run is group[-1] for group in groups for run in group]
     words = [
-        (len(run.pairs), epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, end, first)
+        (len(run.pairs) | _LAST * end, epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, first)
         for run, end, first in zip((run for group in groups for run in group), ends, firsts, strict=True)
     ]
     out = [

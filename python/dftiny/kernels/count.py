@@ -15,6 +15,7 @@ from dftiny.plan.input_rows import FUNCTION
 # Beside the arrays: digest 32, dft_engine 40, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
 _ENGINE_BYTES = 132
+HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
 _OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
 
 
@@ -70,11 +71,16 @@ def model_code(plan: Plan) -> ModelCode:
 
 
 def script_of(segment: PlannedSegment) -> np.ndarray | None:
-    """uint8[events]: the lane of each event by its position in the segment; None where there is one lane only."""
+    """uint8[n]: the lane of each event by its position in the segment, two events a byte (the first in the low half)
+    where there are at most 16 lanes; None where there is one lane only."""
     if len(segment.lanes) == 1:
         return None
     position = {lane.index: p for p, lane in enumerate(segment.lanes)}
-    return np.array([position[e.lane] for e in segment.events], np.uint8)
+    lanes = np.array([position[e.lane] for e in segment.events], np.uint8)
+    if len(segment.lanes) > HALF_BYTE:
+        return lanes
+    even = np.append(lanes, np.uint8(0)) if len(lanes) % 2 else lanes
+    return even[::2] | even[1::2] << 4
 
 
 def runs(plan: Plan) -> list[tuple[PlannedSegment, ...]]:
