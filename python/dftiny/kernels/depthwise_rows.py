@@ -25,7 +25,7 @@ _ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: _ONE_ROW, _R1: _ONE_ROW}
 _NAMES = {_S1: "s1", _S2: "s2", _R1: "r1"}
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
-_COPY_BYTES = 8 << 10  # at most, unless one channel takes more
+_COPY_BYTES = 8 << 10  # at most, unless one channel takes more; that many for a choice of 16 pixels or more
 _BYTE, _HALF = 0xFF, 0xFFFF
 
 
@@ -36,11 +36,12 @@ class _Window:
     pad: tuple[int, int]  # top, left
     in_size: tuple[int, int]
     out_size: tuple[int, int]
+    copied: int  # bytes of rows at once
 
 
 def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     """The row kernel of a DEPTHWISE_CONV_2D, or None: dilation, a channel shifted left, huge sums."""
-    window, made = _window(graph, step), _channels(graph, step.op)
+    window, made = _window(graph, step, choice), _channels(graph, step.op)
     if window is None or made is None:
         return None
     rows = min(choice.rows or 2, 2, window.out_size[0])
@@ -61,7 +62,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     )
 
 
-def _window(graph: Graph, step: Step) -> _Window | None:
+def _window(graph: Graph, step: Step, choice: Choice) -> _Window | None:
     """None where the kernel cannot go: dilation, huge windows, an output row without a row of the map."""
     op, o = step.op, cast(DepthwiseOptions, step.op.options)
     x, w, y = (graph.tensors[t] for t in (step.sources[0], op.inputs[1], op.outputs[0]))
@@ -69,9 +70,9 @@ def _window(graph: Graph, step: Step) -> _Window | None:
     pad = int8.padding_before(graph, op)
     if o.padding == "VALID":
         pad = (step.pad[0], step.pad[2])
-    window = _Window(
-        kernel, (o.stride_h, o.stride_w), pad, (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2])
-    )
+    copied = _COPY_BYTES * min(choice.block or 16, 16) // 16
+    in_size, out_size = (x.shape[1], x.shape[2]), (y.shape[1], y.shape[2])
+    window = _Window(kernel, (o.stride_h, o.stride_w), pad, in_size, out_size, copied)
     dilated = any(d > 1 and k > 1 for d, k in zip((o.dilation_h, o.dilation_w), kernel, strict=True))
     below = (window.out_size[0] - 1) * o.stride_h - pad[0] >= window.in_size[0]
     small = kernel[0] <= _WINDOW_ROWS_MAX and kernel[0] * kernel[1] + _RECORD_BEYOND <= _BYTE
@@ -165,7 +166,7 @@ def _block(window: _Window, kind: int, channels: int) -> int:
     columns = _columns(window, kind)
     if kind != _ANY or columns == window.in_size[1]:
         return 0
-    return max(1, min(channels, _COPY_BYTES // (window.kernel[0] * columns)))
+    return max(1, min(channels, window.copied // (window.kernel[0] * columns)))
 
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:

@@ -34,12 +34,12 @@ class Block:
     over: str | None = None
     ring: int = 0
 
-    @property
+    @cached_property
     def places(self) -> int:
         """How many rows of memory it has."""
         return self.ring or len(self.born)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Size."""
         return self.places * self.row_bytes

@@ -49,6 +49,7 @@ class Layer:
     linear: bool = True
     spread: float = 2.0
     rows: int = 0
+    block: int = 0
 
 
 def graph_of(layer: Layer, seed: int) -> Graph:
@@ -96,7 +97,7 @@ def case_and_result(layer: Layer, seed: int) -> tuple[Case, np.ndarray]:
     x = np.random.default_rng(seed + 1).integers(-128, 128, (1, *layer.size)).astype(np.int8)
     maker = LaneMaker(steps(graph))
     assert len(maker) == 1
-    lane = maker.lane(0, Choice(rows=layer.rows))
+    lane = maker.lane(0, Choice(rows=layer.rows, block=layer.block))
     assert lane.step.pad == (layer.pad or (0, 0, 0, 0))
     assert (lane.step.table is not None) == layer.table
     want = int8.run(graph, x)[0].reshape(lane.shape.rows, lane.shape.row_bytes)
@@ -152,9 +153,17 @@ LAYERS = [
     Layer((9, 8, 6), kernel=(1, 2)),
     Layer((9, 9, 6), kernel=(4, 2), stride=(2, 2)),
     Layer((7, 7, 4), kernel=(7, 7), stride=(3, 3)),
+    Layer((7, 20, 5), kernel=(7, 7), block=1, table=True),
+    Layer((9, 30, 7), kernel=(5, 5), stride=(2, 2), block=1, linear=False),
     Layer((6, 6, 12), spread=300.0, table=True),
     Layer((6, 6, 12), spread=300.0, stride=(2, 2)),
 ]
+
+
+def test_fewer_channels_at_once_are_less_scratch() -> None:
+    layer = Layer((7, 20, 40), kernel=(7, 7))
+    sizes = [case_and_result(replace(layer, block=n), 7)[0].lane.scratch_bytes for n in (1, 4, 8, 16, 0)]
+    assert sizes[0] < sizes[1] < sizes[2] < sizes[3] == sizes[4]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
