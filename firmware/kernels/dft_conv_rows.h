@@ -21,7 +21,7 @@
 
 #include "dft_rows.h"
 
-#define DFT_CONV_EPILOGUES 5u
+#define DFT_CONV_EPILOGUES 4u
 #define DFT_CONV_RUN 4u
 #define DFT_CONV_LAST 0x8000u /* in a run's first halfword */
 #define DFT_CONV_PAIR 4u /* words of a record */

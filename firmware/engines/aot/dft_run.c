@@ -59,10 +59,16 @@ static uint32_t run_next(const dft_lane *lane, uint32_t done, int8_t *const *bas
 
 static uint32_t lane_of(const dft_segment *segment, uint32_t event)
 {
-    if (segment->lanes_n > DFT_LANES_HALF_BYTE) {
-        return segment->script[event];
+    uint32_t head = segment->head, at = event;
+    if (event >= head + segment->repeated) {
+        at = event - segment->repeated + segment->unit;
+    } else if (event >= head) {
+        at = head + (event - head) % segment->unit;
     }
-    return (uint32_t)segment->script[event >> 1] >> ((event & 1u) * 4u) & 15u;
+    if (segment->lanes_n > DFT_LANES_HALF_BYTE) {
+        return segment->script[at];
+    }
+    return (uint32_t)segment->script[at >> 1] >> ((at & 1u) * 4u) & 15u;
 }
 
 static void run_script(const dft_segment *segment, int8_t *const *base)

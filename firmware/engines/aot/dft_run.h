@@ -40,12 +40,15 @@ typedef struct dft_lane {
 
 #define DFT_COUNTS(rows, reverse, more) ((rows) | (reverse) << 3 | (more) << 4)
 
-/* Lanes interleaved by a script, or, without one, each from its first event to its last. */
+/* Lanes interleaved by a script, or, without one, each from its first event to its last. The script has `head` entries,
+ * then `unit` entries that stand for `repeated` events, then the rest. */
 typedef struct dft_segment {
     const dft_lane *lanes;
     const uint8_t *script; /* lane of each event, or null */
     uint16_t lanes_n;      /* at most DFT_LANES_MAX with a script */
     uint16_t events;       /* of the script */
+    uint16_t repeated;
+    uint8_t head, unit;
 } dft_segment;
 
 /* base[i]: start of region i. */

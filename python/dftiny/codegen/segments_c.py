@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dftiny.codegen.c_text import int_array, struct
 from dftiny.errors import DftError
+from dftiny.kernels.calls import Fields
 from dftiny.kernels.count import runs, script_of
 from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
 from dftiny.plan.lanes import Operand
@@ -30,14 +31,13 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
         text = ",\n".join(_lane(segment, lane, place, regions) for segment, lane in lanes)
         parts.append(f"static const dft_lane l{number}[{len(lanes)}] = {{\n{text},\n}};\n")
         if script is not None:
-            parts.append(int_array("uint8_t", f"s{number}", script))
-        fields = (
-            ("lanes", f"l{number}"),
-            ("script", "0" if script is None else f"s{number}"),
-            ("lanes_n", len(lanes)),
-            ("events", 0 if script is None else len(run[0].events)),
-        )
-        parts.append(struct("dft_segment", f"g{number}", fields))
+            parts.append(int_array("uint8_t", f"s{number}", script.stored))
+        fields: Fields = (("lanes_n", len(lanes)),)
+        if script is not None:
+            numbers = ("events", "head", "unit", "repeated")
+            fields += tuple((name, int(getattr(script, name))) for name in numbers)
+        pointers = (("lanes", f"l{number}"), ("script", "0" if script is None else f"s{number}"))
+        parts.append(struct("dft_segment", f"g{number}", (*pointers, *fields)))
     return "\n".join(parts)
 
 

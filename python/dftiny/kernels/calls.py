@@ -67,8 +67,8 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_concat_rows_params": 16,
     "dft_pad_rows_params": 20,
     "dft_lane": 44,
-    "dft_segment": 12,
-    "dft_conv_rows_params": 76,
+    "dft_segment": 16,
+    "dft_conv_rows_params": 72,
     "dft_matvec_rows_params": 20,
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}

@@ -13,7 +13,7 @@ import numpy as np
 from dftiny.kernels.products import Requant
 
 IMMEDIATE_MAX = 16  # DFT_CONV_SHIFT(16)
-EPILOGUES = 5  # DFT_CONV_EPILOGUES
+EPILOGUES = 4  # DFT_CONV_EPILOGUES
 MIXED = -1  # shifts from registers
 _NOBODY = -1  # a pair's first channel that is not wanted
 _BYTE = 0xFF

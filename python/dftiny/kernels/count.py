@@ -15,6 +15,7 @@ from dftiny.plan.input_rows import FUNCTION
 # Beside the arrays: digest 32, dft_engine 40, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
 _ENGINE_BYTES = 132
+_BYTE = 0xFF
 HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
 _OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
 
@@ -70,17 +71,45 @@ def model_code(plan: Plan) -> ModelCode:
     )
 
 
-def script_of(segment: PlannedSegment) -> np.ndarray | None:
-    """uint8[n]: the lane of each event by its position in the segment, two events a byte (the first in the low half)
-    where there are at most 16 lanes; None where there is one lane only."""
+@dataclass(frozen=True, eq=False)
+class Script:
+    """The lane of each event by its position in the segment: `head`, then `unit` over and over for `repeated` events,
+    then the rest. `stored` uint8[n] holds each part once, two events a byte (the first in the low half) where there are
+    at most 16 lanes."""
+
+    stored: np.ndarray
+    events: int
+    head: int
+    unit: int
+    repeated: int
+
+
+def script_of(segment: PlannedSegment) -> Script | None:
+    """The script of a segment; None where there is one lane only."""
     if len(segment.lanes) == 1:
         return None
     position = {lane.index: p for p, lane in enumerate(segment.lanes)}
     lanes = np.array([position[e.lane] for e in segment.events], np.uint8)
-    if len(segment.lanes) > HALF_BYTE:
-        return lanes
-    even = np.append(lanes, np.uint8(0)) if len(lanes) % 2 else lanes
-    return even[::2] | even[1::2] << 4
+    head, unit, repeated = _repetition(lanes)
+    stored = np.concatenate([lanes[: head + unit], lanes[head + repeated :]])
+    if len(segment.lanes) <= HALF_BYTE:
+        even = np.append(stored, np.uint8(0)) if len(stored) % 2 else stored
+        stored = even[::2] | even[1::2] << 4
+    return Script(stored, len(lanes), head, unit, repeated)
+
+
+def _repetition(lanes: np.ndarray) -> tuple[int, int, int]:
+    """(head, unit, repeated): the repetition that saves most; unit and repeated are 0 where none does."""
+    best, saved = (0, 0, 0), 0
+    for unit in range(1, min(len(lanes) // 2, _BYTE) + 1):
+        same = np.append(lanes[unit:] == lanes[:-unit], False)
+        start = 0
+        for end in np.flatnonzero(~same):
+            times = (end - start) // unit + 1
+            if start <= _BYTE and (times - 1) * unit > saved:
+                best, saved = (start, unit, int(times) * unit), int(times - 1) * unit
+            start = int(end) + 1
+    return best
 
 
 def runs(plan: Plan) -> list[tuple[PlannedSegment, ...]]:
@@ -109,7 +138,7 @@ def _segment_bytes(segment: PlannedSegment) -> int:
     lanes = len(segment.lanes) * STRUCT_BYTES["dft_lane"]
     more = sum(_OPERAND_BYTES * len(lane.operands[1:]) for lane in segment.lanes)
     script = script_of(segment)
-    return lanes + more + (0 if script is None else _word(len(script)))
+    return lanes + more + (0 if script is None else _word(len(script.stored)))
 
 
 def _calls(plan: Plan) -> Iterator[tuple[Lane, Call | RowCall]]:
