@@ -42,7 +42,8 @@ typedef struct dft_shift_branch {
 typedef struct dft_shift_max {
     uint16_t width, in_c, out_c;
     uint16_t branches;
-    int32_t zp_x;
+    uint16_t chunk; /* channels at a time, see m7/shift_max_rows.c; or 0 */
+    int16_t zp_x;
     dft_shift_branch branch[2];
     const uint16_t *indices; /* [2 * branches][out_c]: the channel of the map */
     const int8_t *fixes[4];  /* each [256]; these and `sums` are null where the general form is used */

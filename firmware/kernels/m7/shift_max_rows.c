@@ -13,7 +13,8 @@
 
 #define TERMS 2u
 
-/* What the first event of a map leaves for the others in `aux`, for each branch and channel. */
+/* What is found once for each branch and channel: by the first event of a map, which leaves it for the others in aux
+ * memory; or, `chunk` channels at a time, by every event in scratch memory. */
 typedef struct shift_lines {
     int32_t line[TERMS][2]; /* slope, offset */
     uint32_t channel[TERMS];
@@ -31,10 +32,11 @@ typedef struct shift_pass {
     uint32_t stride;
 } shift_pass;
 
-static shift_lines *lines_of(const dft_shift_max *p, const dft_event *event, uint32_t branch)
-{
-    return (shift_lines *)event->aux + branch * p->out_c;
-}
+/* Channels first…first + n - 1, and where their lines are: branch by branch, n each. */
+typedef struct span {
+    shift_lines *lines;
+    uint32_t first, n;
+} span;
 
 static inline int32_t high_rounded(int32_t a, int32_t b)
 {
@@ -44,15 +46,15 @@ static inline int32_t high_rounded(int32_t a, int32_t b)
 }
 
 /* The lines of one term's products, from the coefficients of this map. */
-static DFT_NOINLINE void find_lines(const dft_shift_max *p, const dft_event *event, uint32_t term)
+static DFT_NOINLINE void find_lines(const dft_shift_max *p, const dft_event *event, uint32_t term, const span *s)
 {
     const dft_shift_branch *b = &p->branch[term / TERMS];
     uint32_t k = term % TERMS;
-    const int8_t *fixes = p->fixes[term] + 128, *coefficient = dft_shift_coefficients(event, term);
-    const int8_t *end = coefficient + p->out_c;
-    const uint16_t *index = p->indices + term * p->out_c;
+    const int8_t *fixes = p->fixes[term] + 128, *coefficient = dft_shift_coefficients(event, term) + s->first;
+    const int8_t *end = coefficient + s->n;
+    const uint16_t *index = p->indices + term * p->out_c + s->first;
     int32_t zp_x = p->zp_x, zp_c = b->zp_c[k], unit = b->slope[k];
-    for (shift_lines *to = lines_of(p, event, term / TERMS); coefficient < end; to++) {
+    for (shift_lines *to = s->lines + term / TERMS * s->n; coefficient < end; to++) {
         int32_t c = *coefficient++;
         int32_t slope = high_rounded((c - zp_c) * (1 << 20), unit) + fixes[c];
         to->line[k][0] = slope;
@@ -70,18 +72,18 @@ static void general_row(const dft_shift_max *p, const dft_event *event, const in
     }
 }
 
-static void fast_row(const dft_shift_max *p, const dft_event *event, const int8_t *row, int8_t *out)
+static void fast_row(const dft_shift_max *p, const int8_t *row, int8_t *out, const span *s)
 {
     uint32_t channels = p->out_c;
     for (uint32_t i = 0; i < p->branches; i++) {
         const dft_shift_branch *b = &p->branch[i];
         shift_pass pass = {
-            .lines = lines_of(p, event, i),
-            .end = lines_of(p, event, i + 1u),
+            .lines = s->lines + i * s->n,
+            .end = s->lines + (i + 1u) * s->n,
             .row = row,
             .last = (p->width - 1u) * channels,
             .start_a = b->start[0],
-            .out = out,
+            .out = out + s->first,
             .sums = p->sums + 256u * i + 128,
             .start_b = b->start[1],
             .sum_slope = b->sum_slope,
@@ -91,19 +93,29 @@ static void fast_row(const dft_shift_max *p, const dft_event *event, const int8_
     }
 }
 
+static void fast_span(const dft_shift_max *p, const dft_event *event, const span *s, uint32_t find)
+{
+    for (uint32_t term = 0; find != 0 && term < TERMS * p->branches; term++) {
+        find_lines(p, event, term, s);
+    }
+    for (uint32_t r = 0; r < event->rows; r++) {
+        fast_row(p, event->in[r], event->out[r], s);
+    }
+}
+
 void dft_shift_max_rows(const void *params, const dft_event *event)
 {
     const dft_shift_max *p = params;
-    if (p->sums != NULL && event->row == 0) {
-        for (uint32_t term = 0; term < TERMS * p->branches; term++) {
-            find_lines(p, event, term);
-        }
-    }
-    for (uint32_t r = 0; r < event->rows; r++) {
-        if (p->sums != NULL) {
-            fast_row(p, event, event->in[r], event->out[r]);
-        } else {
+    if (p->sums == NULL) {
+        for (uint32_t r = 0; r < event->rows; r++) {
             general_row(p, event, event->in[r], event->out[r]);
+        }
+    } else if (p->chunk == 0) {
+        fast_span(p, event, &(span){event->aux, 0, p->out_c}, event->row == 0);
+    } else {
+        for (uint32_t c = 0; c < p->out_c; c += p->chunk) {
+            uint32_t n = p->out_c - c < p->chunk ? p->out_c - c : p->chunk;
+            fast_span(p, event, &(span){event->scratch, c, n}, 1);
         }
     }
 }

@@ -20,6 +20,7 @@ from dftiny.steps import Step
 _ALL = np.arange(-128, 128).astype(np.int8)
 _INT8 = (-128, 127)
 _LIMIT_16 = 0xFFFF
+_CHUNK = 64  # channels
 _RECORD_BYTES = 24
 
 
@@ -34,7 +35,6 @@ class _Fast:
 def shift_max_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False) -> RowCall | None:
     """A row of the map and all coefficients → a row; `flat`: the whole map is one row. None where scales are absurd
     or 16 bits do not hold a size."""
-    del choice
     op, o = step.op, cast(ShiftMaxOptions, step.op.options)
     x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     width, in_c, out_c = x.shape[2] * (x.shape[1] if flat else 1), x.shape[3], y.shape[3]
@@ -43,12 +43,16 @@ def shift_max_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False)
     inner = [int8.branch_graph(graph, op, i) for i in range(len(o.branches))]
     fast = _all_fast(inner) if in_c == out_c else ()
     passes = [_pass(b, i) for i, b in enumerate(inner)] if fast else []
+    # A map taken as one row finds its lines once in any case; else doing without aux memory costs time.
+    chunk = _CHUNK if flat or choice.rows == 1 else 0
+    lines_bytes = len(fast) * _RECORD_BYTES
     branches = (_branch(b, fast[i : i + 1], passes[i : i + 1]) for i, b in enumerate(inner))
     fields: Fields = (
         ("width", width),
         ("in_c", in_c),
         ("out_c", out_c),
         ("branches", len(inner)),
+        ("chunk", chunk),
         ("zp_x", x.zero_point),
         *((f"branch[{i}]", values) for i, values in enumerate(branches)),
     )
@@ -57,7 +61,8 @@ def shift_max_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False)
         "dft_shift_max",
         fields,
         _pointers(o, fast),
-        aux_bytes=len(fast) * out_c * _RECORD_BYTES,
+        scratch_bytes=lines_bytes * min(out_c, chunk),
+        aux_bytes=0 if chunk else lines_bytes * out_c,
         rows=1 if flat else 2,
         symbols=tuple(sorted({f"dft_shift_{name}" for name in passes})),
     )
