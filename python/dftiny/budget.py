@@ -201,7 +201,7 @@ def _activations(
     except DoesNotFit as e:
         reasons.append(e.reason)
         endless = RegionSpec(e.region, 1 << 40, target.region(e.region).align)
-        layout = plan(graph, [endless], replace(wishes, limit_bytes=None))
+        layout = plan(graph, [endless], replace(wishes, limit_bytes=None, slack=0.0))
         return layout, {e.region: layout.total_bytes}
     return layout, dict(layout.region_bytes)
 

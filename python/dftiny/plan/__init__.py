@@ -223,6 +223,20 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     maker = LaneMaker(prepared)
     cutter = Cutter(maker)
     bound = lower_bound(kernel_net(maker)).bytes
+    best = _best(prepared, cutter, regions, bound, wishes)
+    if best is not None:
+        return _plan(prepared, best, regions, bound)
+    largest = max(regions, key=lambda r: r.bytes)
+    endless = replace(largest, bytes=1 << 40)
+    roomy = _best(prepared, cutter, [endless], bound, replace(wishes, slack=0.0, limit_bytes=None))
+    assert roomy is not None, "everything fits so large a region"
+    return _refusal(graph, roomy, largest)
+
+
+def _best(
+    prepared: Steps, cutter: Cutter, regions: Sequence[RegionSpec], bound: int, wishes: Wishes
+) -> _Packed | None:
+    """The first plan that is as small as wished, or the smallest; None when nothing fits."""
     enough = int(bound * (1 + max(wishes.slack, OVER_BOUND if wishes.slack else 0.0)))
     best: _Packed | None = None
     for limit, wish in _limits(cutter, bound, wishes):
@@ -230,13 +244,7 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
         best = _better(best, found)
         if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
             break
-    if best is not None:
-        return _plan(prepared, best, regions, bound)
-    peak = cutter.smallest_peak(bound)
-    largest = max(regions, key=lambda r: r.bytes)
-    roomy = _packed(prepared, cutter, cutter.cut(peak), peak, [replace(largest, bytes=1 << 40)])
-    assert roomy is not None, "everything fits so large a region"
-    return _refusal(graph, roomy, largest)
+    return best
 
 
 def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[tuple[int, int]]:

@@ -92,7 +92,9 @@ def test_plans_of_released_models_are_valid_and_near_the_bound(model: Path, by_r
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda p: p.parent.name)
 def test_plans_with_the_kernels_that_there_are(model: Path) -> None:
-    assert_valid(plan(load(model), ROOMY))
+    made = plan(load(model), ROOMY)
+    assert_valid(made)
+    assert made.total_bytes <= 1.10 * made.lower_bound_bytes
 
 
 @pytest.mark.usefixtures("every_kernel")
