@@ -36,6 +36,8 @@ from dftiny.rewrite import NAMES as REWRITES
 ROOMY = (RegionSpec("axi", 4 << 20),)
 TFLM_S = 120
 RUN_S = 60
+# What a bug of the planner or the generator raises: a failure of that net, not the end of the campaign.
+BUGS = (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +146,13 @@ class Runner:
             cases = [make(s) for s in seeds]
             expected = [int8.run(c.graph, c.x) for c in cases]
             theirs = _tflm(cases, here)
-            plans: list[Plan | str] = [_plan_or_reason(c) for c in cases]
+            plans = [_plan_or_reason(c) for c in cases]
             binary = self._link(plans, here)
             out = []
             for i, (case, made) in enumerate(zip(cases, plans, strict=True)):
                 failures = _oracle(theirs[i], expected[i])
+                if isinstance(made, Broken):
+                    failures.append(("planner", made.why))
                 in_qemu = case.seed in qemu and isinstance(made, Plan)
                 if isinstance(made, Plan):
                     failures += _host(binary, i, case, expected[i])
@@ -157,7 +161,7 @@ class Runner:
                 out.append(_outcome(case, made, failures, theirs[i] is not None, in_qemu, expected[i]))
             return out
 
-    def _link(self, plans: Sequence[Plan | str], here: Path) -> Path:
+    def _link(self, plans: Sequence[Plan | Broken | str], here: Path) -> Path:
         objects, names = [], []
         for i, made in enumerate(plans):
             names.append(f"engine_{i}" if isinstance(made, Plan) else "")
@@ -191,7 +195,7 @@ class Runner:
                 engine = generate(case.graph, load_target("stm32h743"), case.wishes)
                 image = build(engine, core("m7"), Path(name), self.kept)
                 got = run(image, core("m7"), case.x, Path(name)).outputs
-            except (CheckFailed, DftError) as e:
+            except (CheckFailed, DftError, *BUGS) as e:
                 return [("qemu", str(e))]
         return [] if _same(got, expected) else [("qemu", _difference(got, expected))]
 
@@ -208,12 +212,21 @@ def _engines_c(names: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plan_or_reason(case: Case) -> Plan | str:
+@dataclass(frozen=True)
+class Broken:
+    """Planner or generator stopped with a bug of their own."""
+
+    why: str
+
+
+def _plan_or_reason(case: Case) -> Plan | Broken | str:
     try:
         made = planned(case)
         model_c(made.prepared.graph, made, bundle_digest=bytes(32))
     except DftError as e:
         return str(e)
+    except BUGS as e:
+        return Broken(f"{type(e).__name__}: {e}"[:300])
     return made
 
 
@@ -280,7 +293,7 @@ def _host(binary: Path, i: int, case: Case, expected: np.ndarray) -> list[tuple[
 
 def _outcome(
     case: Case,
-    made: Plan | str,
+    made: Plan | Broken | str,
     failures: list[tuple[str, str]],
     with_tflm: bool,
     in_qemu: bool,
@@ -295,7 +308,7 @@ def _outcome(
         operators=Counter(op.kind for op in case.graph.ops),
     )
     if not isinstance(made, Plan):
-        return replace(outcome, refused=made)
+        return replace(outcome, refused=made if isinstance(made, str) else "")
     by_rows = Counter(lane.call.function for lane in made.lanes if lane.call is not None)
     streamed = sum(len(s.lanes) > 1 for s in made.segments)
     return replace(outcome, by_rows=by_rows, streamed=streamed)

@@ -128,6 +128,18 @@ def test_a_model_that_tflm_refuses_is_counted_apart(runner: Runner, monkeypatch:
     assert not found.with_tflm and found.failures == ()
 
 
+def test_a_bug_of_the_planner_is_a_failure_of_its_net(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise AssertionError("no way")
+
+    monkeypatch.setattr(engine_campaign, "planned", broken)
+    found = outcome_of(case(conv_then(3, (6, 4, 5), 1).graph()), runner, monkeypatch)
+    assert found.failures == (("planner", "AssertionError: no way"),)
+    assert found.refused == ""
+
+
 def campaign(*arguments: str | Path) -> list[str]:
     return [sys.executable, str(TOOL), "engine", *map(str, arguments)]
 
