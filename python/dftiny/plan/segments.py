@@ -149,7 +149,9 @@ class _Candidate:
 
     def within(self, limit: int) -> Segment | None:
         """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer."""
-        if self.floor > limit or self._quick > limit * _ALMOST:
+        # What was tried once counts whatever limit is asked for later, or smallest_peak() would promise too much.
+        tried = "_thorough" in self.__dict__
+        if self.floor > limit or (not tried and self._quick > limit * _ALMOST):
             return None
         peak = self._quick if self._quick <= limit else self._thorough
         if peak > limit:
