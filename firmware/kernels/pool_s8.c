@@ -24,22 +24,44 @@ static int32_t average(int32_t sum, int32_t count)
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
 }
 
+/* `n` values, `step` bytes apart. */
+static int32_t sum_line(const int8_t *x, uint32_t n, uint32_t step)
+{
+    int32_t v = 0;
+    for (; n >= 4; n -= 4, x += 4u * step) {
+        v += x[0] + x[step] + x[2u * step] + x[3u * step];
+    }
+    for (; n > 0; n--, x += step) {
+        v += *x;
+    }
+    return v;
+}
+
+static inline int32_t max_line(const int8_t *x, uint32_t n, uint32_t step, int32_t v)
+{
+    for (; n > 0; n--, x += step) {
+        v = *x > v ? *x : v;
+    }
+    return v;
+}
+
 static inline void pixel(const dft_pool *p, const int8_t *in, int32_t iy, int32_t ix, int8_t *out, bool max)
 {
     const dft_window *win = &p->window;
     span ys = inside(iy, win->kernel_h, win->in_h), xs = inside(ix, win->kernel_w, win->in_w);
-    uint32_t count = (ys.end - ys.first) * (xs.end - xs.first);
+    uint32_t lines = ys.end - ys.first, n = xs.end - xs.first, count = lines * n;
     uint32_t row = (uint32_t)win->in_w * win->in_c;
     const int8_t *first = in + (uint32_t)(iy + (int32_t)ys.first) * row;
     first += (uint32_t)(ix + (int32_t)xs.first) * win->in_c;
+    if (n == win->in_w) { /* whole rows follow each other */
+        n = count;
+        lines = 1;
+    }
     for (uint32_t c = 0; c < win->in_c; c++, first++) {
         int32_t v = max ? INT8_MIN : 0;
         const int8_t *line = first;
-        for (uint32_t y = ys.first; y < ys.end; y++, line += row) {
-            const int8_t *x = line;
-            for (uint32_t k = xs.first; k < xs.end; k++, x += win->in_c) {
-                v = max ? (*x > v ? *x : v) : v + *x;
-            }
+        for (uint32_t y = 0; y < lines; y++, line += row) {
+            v = max ? max_line(line, n, win->in_c, v) : v + sum_line(line, n, win->in_c);
         }
         *out++ = dft_clamp(max ? v : average(v, (int32_t)count), p->act_min, p->act_max);
     }

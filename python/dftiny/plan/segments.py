@@ -22,7 +22,8 @@ _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
 # What an event costs beside its kernel's work, and one weight widened once a block (kernels/m7), in instructions.
 _EVENT_COST = 120
-_WIDEN_COST = 1.4
+_WIDEN_COST, _COPY_COST = 1.4, 0.6  # the second where they are int16 in flash
+_WIDE_MOST = 4096  # weights of a layer by itself
 _ONE_ROW_COST = 0.45  # per MAC of a depthwise convolution that gives one row an event instead of two
 _OVER_WISH = 1e12  # more than the instructions of any net
 _MORE_TRIES, _ALMOST = 60, 1.15
@@ -47,6 +48,7 @@ _BY_ITSELF = (
     Variant(Choice(block=256), flat=True),
     ALONE,
     *(Variant(Choice(block=n), flat=True) for n in (32, 16, 8)),
+    Variant(Choice(block=8, wide=True), flat=True),
     *_LEAN,
 )
 _TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN)
@@ -221,7 +223,7 @@ class Cutter:
 
     def _options(self, end: int) -> list[tuple[int, Variant]]:
         """Segments that may end before lane `end`."""
-        out = [(end - 1, v) for v in _BY_ITSELF]
+        out = [(end - 1, v) for v in _BY_ITSELF if not v.choice.wide or self._may_be_wide(end - 1)]
         for first in range(end - 1, max(-1, end - _MAX_LANES - 1), -1):
             if self.maker.lane(first).call is None:
                 break  # whole-tensor calls stand alone
@@ -269,6 +271,11 @@ class Cutter:
             position = chosen.first
         return out[::-1]
 
+    def _may_be_wide(self, index: int) -> bool:
+        """Flash is spent on int16 weights of small layers only."""
+        graph, op = self.maker.prepared.graph, self.maker.prepared.steps[index].op
+        return op.kind == "CONV_2D" and graph.tensors[op.inputs[1]].elements <= _WIDE_MOST
+
     def _cuts_are_free(self, first: int, end: int, limit: int) -> bool:
         """Every lane by itself, as the kernels like it, stays within `limit` bytes."""
         return all(self.whole_bytes(i) <= limit and self.apart(i) <= limit for i in range(first, end))
@@ -281,7 +288,8 @@ def _cost(graph: Graph, lane: Lane) -> float:
     op, events = lane.step.op, -(-lane.events_h // lane.rows)
     cost = float(_EVENT_COST * events)
     if op.kind == "CONV_2D":
-        cost += _WIDEN_COST * graph.tensors[op.inputs[1]].elements * events * _blocks(graph, lane)
+        each = _COPY_COST if lane.call.wide_bytes else _WIDEN_COST
+        cost += each * graph.tensors[op.inputs[1]].elements * events * _blocks(graph, lane)
     if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1 and lane.window.stride == 1:
         cost += _ONE_ROW_COST * macs(graph, op)
     return cost
