@@ -5,10 +5,11 @@
 #define HEAD 8u /* bytes of a record before the weights */
 
 /* Where (row, column) of a 3x3 kernel lies among the weights, by kind. */
-static const uint8_t order_3x3[3][9] = {
+static const uint8_t order_3x3[4][9] = {
     {0, 1, 6, 2, 3, 7, 4, 5, 9},
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
+    {0, 1, 6, 2, 3, 7, 4, 5, 8},
 };
 
 static int32_t word(const int8_t *at)

@@ -18,7 +18,8 @@
 #define DFT_DEPTHWISE_3X3_S1_R2 1u /* 00 01 10 11 20 21 02 12 12 22 */
 #define DFT_DEPTHWISE_3X3_S2_R1 2u /* 00 01 10 11 02 20 12 21 22 */
 #define DFT_DEPTHWISE_3X3_S1_R1 3u /* the same */
-#define DFT_DEPTHWISE_PLAIN 4u     /* row by row, and a channel that is not shifted */
+#define DFT_DEPTHWISE_3X3_S2_R2 4u /* 00 01 10 11 20 21 02 12 22 */
+#define DFT_DEPTHWISE_PLAIN 5u     /* row by row, and a channel that is not shifted */
 
 #define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */
 
@@ -51,7 +52,8 @@ dft_row_kernel dft_depthwise_plain; /* any window, in plain loops */
 #define DFT_DEPTHWISE_TILE(name) dft_depthwise_##name
 #define DFT_DEPTHWISE_DECLARE(e)                                                                                   \
     extern dft_depthwise_tile dft_depthwise_s1_relu_##e, dft_depthwise_s1_table_##e, dft_depthwise_r1_relu_##e,    \
-        dft_depthwise_r1_table_##e, dft_depthwise_s2_relu_##e, dft_depthwise_s2_table_##e;
+        dft_depthwise_r1_table_##e, dft_depthwise_s2_relu_##e, dft_depthwise_s2_table_##e,                                    \
+        dft_depthwise_s2r2_relu_##e, dft_depthwise_s2r2_table_##e;
 DFT_DEPTHWISE_DECLARE(1)
 DFT_DEPTHWISE_DECLARE(2)
 DFT_DEPTHWISE_DECLARE(3)

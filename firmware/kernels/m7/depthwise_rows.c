@@ -1,12 +1,15 @@
 /* DEPTHWISE_CONV_2D 3x3 by rows, Cortex-M7: through the tiles of depthwise_s1.S (two output rows an event),
- * depthwise_r1.S (one) and depthwise_s2.S (stride 2), four channels at a time, three where channels are multiplied:
- * results then lie in the place of the fourth. Called by the row engine. */
+ * depthwise_r1.S (one), depthwise_s2r2.S and depthwise_s2.S (stride 2, two and one), four channels at a time, three
+ * where channels are multiplied: results then lie in the place of the fourth. Called by the row engine. */
 #include <string.h>
 
 #include "dft_depthwise_rows.h"
 #include "dft_depthwise_m7.h"
 
 #define LANES 4u
+
+#define BLOCK 4u          /* stride 2, two rows: columns that lie together, */
+#define BLOCK_NUMBERS 80u /* and their int16 */
 
 /* What differs between the strides. */
 typedef struct method {
@@ -15,17 +18,20 @@ typedef struct method {
     uint32_t plane;   /* bytes from channel to channel */
     uint32_t outputs; /* of a tile, side by side */
     uint32_t tile;    /* bytes that it moves on */
-    uint32_t results; /* bytes from an output's results to those of the next */
+    uint32_t results; /* bytes from an output's results to those of the next within a tile, */
+    uint32_t first;   /* and from a tile's column to its first */
 } method;
 
 /* By kind, less one. */
 static const method methods[] = {
     {dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom, dft_depthwise_s1_run,
-     dft_depthwise_s1_store, 4, 8, 2, 64, 32},
+     dft_depthwise_s1_store, 4, 8, 2, 64, 32, 0},
     {dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom, dft_depthwise_s2_run,
-     dft_depthwise_s2_store, 3, 12, 4, 192, 48},
+     dft_depthwise_s2_store, 3, 12, 4, 192, 48, 0},
     {dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom, dft_depthwise_r1_run,
-     dft_depthwise_r1_store, 3, 8, 4, 128, 32},
+     dft_depthwise_r1_store, 3, 8, 4, 128, 32, 0},
+    {dft_depthwise_s2r2_widen, dft_depthwise_s2r2_widen_top, dft_depthwise_s2r2_widen_bottom, dft_depthwise_s2r2_run,
+     dft_depthwise_s2r2_store, 5, 8, 2, 160, 64, 32},
 };
 
 /* One event of a 3x3 layer. */
@@ -34,6 +40,7 @@ typedef struct job {
     const dft_event *event;
     const method *m;
     dft_depthwise_work *widen;
+    uint32_t rows;         /* under the windows of all output rows */
     uint32_t fill_rows;    /* a bit for each row that is to be filled with zero points behind `widen` */
     uint32_t fill_padding; /* results overwrite more padding than `widen` restores */
     int16_t *planes;
@@ -43,6 +50,10 @@ typedef struct job {
 /* The place of (column, lane, row) in the scratch memory. */
 static int16_t *place(const job *j, uint32_t column, uint32_t lane, uint32_t row)
 {
+    if (j->p->kind == DFT_DEPTHWISE_3X3_S2_R2) {
+        int16_t *block = j->planes + column / BLOCK * BLOCK_NUMBERS + lane * 4u;
+        return row == 2u ? block + 64u + column % BLOCK : block + column % BLOCK * 16u + row - (row > 2u);
+    }
     if (j->p->kind != DFT_DEPTHWISE_3X3_S2_R1) {
         return j->planes + column * 16u + lane * 4u + row;
     }
@@ -69,13 +80,33 @@ static void fill(const job *j, uint32_t column, uint32_t end, uint32_t row, uint
     }
 }
 
-/* Zero points left and right of the rows. */
+/* Zero points in all rows of columns [column, end). */
+static void fill_columns(const job *j, uint32_t column, uint32_t end, uint32_t lanes)
+{
+    for (; column < end; column++) {
+        int16_t *to = place(j, column, 0, 0);
+        for (uint32_t pair = 0; pair < 2u * lanes; pair++) {
+            memcpy(to + 2u * pair, &j->q.zero, sizeof j->q.zero);
+        }
+        if (j->m->rows != 4u) {
+            fill(j, column, column + 1u, 2, lanes);
+        }
+    }
+}
+
+/* Zero points left and right of the rows, as far as windows of the map's outputs reach. */
 static void fill_padding(const job *j, uint32_t lanes)
 {
-    uint32_t left = j->p->pad_left, right = left + j->p->in_w;
-    for (uint32_t row = 0; row < j->m->rows; row++) {
+    const dft_depthwise_rows_params *p = j->p;
+    uint32_t left = p->pad_left, right = left + p->in_w, end = (p->out_w - 1u) * p->stride_w + 3u;
+    if (p->kind != DFT_DEPTHWISE_3X3_S2_R1) {
+        fill_columns(j, 0, left, lanes);
+        fill_columns(j, right, end, lanes);
+        return;
+    }
+    for (uint32_t row = 0; row < 3u; row++) {
         fill(j, 0, left, row, lanes);
-        fill(j, right, j->p->columns, row, lanes);
+        fill(j, right, end, row, lanes);
     }
 }
 
@@ -83,7 +114,7 @@ static void fill_padding(const job *j, uint32_t lanes)
 static void widen_bytes(const job *j, uint32_t pixel, uint32_t lanes)
 {
     const dft_depthwise_rows_params *p = j->p;
-    for (uint32_t row = 0; row < j->event->rows + 2u; row++) {
+    for (uint32_t row = 0; row < j->rows; row++) {
         const int8_t *in = j->event->in[row];
         for (uint32_t x = pixel; x < p->in_w; x++) {
             for (uint32_t lane = 0; lane < lanes; lane++) {
@@ -92,6 +123,15 @@ static void widen_bytes(const job *j, uint32_t pixel, uint32_t lanes)
             }
         }
     }
+}
+
+/* The pointer to a row, wherever the assembly looks for it. */
+static const int8_t **pointer(job *j, uint32_t row)
+{
+    if (j->m->rows != 5u) {
+        return &j->q.rows[row];
+    }
+    return row == 2u ? &j->q.middle : &j->q.rows[row - (row > 2u)];
 }
 
 /* The rows of four channels as columns. */
@@ -126,10 +166,11 @@ static void widen_some(job *j, uint32_t lanes)
 static inline __attribute__((always_inline)) void store_row(const job *j, uint32_t row, uint32_t n)
 {
     const dft_depthwise_quad *q = &j->q;
-    uint32_t step = q->out_channels, results = j->m->results;
+    uint32_t step = q->out_channels, results = j->m->results, odd = 0;
+    uint32_t gap = j->m->tile - j->m->outputs * results; /* 0 where a tile is more than two outputs wide */
     const uint8_t *from = q->results + 4u * row;
     int8_t *out = q->out[row] + q->out_channel, *end = out + q->out_w * step;
-    for (; out != end; out += step, from += results) {
+    for (; out != end; out += step, from += results + gap * odd, odd ^= 1u) {
         memcpy(out, from, n & 2u);
         if ((n & 1u) != 0) {
             out[n & 2u] = (int8_t)from[n & 2u];
@@ -160,8 +201,8 @@ static void aim(job *j, uint32_t lane, uint32_t n, uint32_t to, uint32_t result)
     q->plane = (uint8_t *)j->planes + m->plane * lane;
     q->plane_end = q->plane + m->plane * n;
     q->end = (uint32_t)q->plane + tiles * m->tile;
-    q->result = (int32_t)(m->plane * to + result) - (int32_t)(m->plane * lane + m->tile);
-    q->results = (uint8_t *)j->planes + m->plane * to;
+    q->result = (int32_t)(m->plane * to + m->first + result) - (int32_t)(m->plane * lane + m->tile);
+    q->results = (uint8_t *)j->planes + m->plane * to + m->first;
 }
 
 /* Multiplier 1: four channels, the results over the planes of the first. */
@@ -227,6 +268,9 @@ static dft_depthwise_work *widen_without(const method *m, uint32_t missing)
     if (missing == bottom) {
         return m->widen_bottom;
     }
+    if (m->rows == 5u && missing == 4u) {
+        return dft_depthwise_s2r2_widen_middle;
+    }
     return m->rows == 4u && missing == (bottom | bottom >> 1) ? dft_depthwise_s1_widen_last : 0;
 }
 
@@ -236,11 +280,15 @@ static void set_rows(job *j)
     const method *m = j->m;
     const int8_t *zeros = (const int8_t *)((uint8_t)j->p->in_zp * 0x01010101u), *some = 0;
     uint32_t missing = 0;
+    j->rows = 3u + (j->event->rows - 1u) * j->p->stride_h;
     for (uint32_t row = 0; row < m->rows; row++) {
-        const int8_t *in = row < j->event->rows + 2u ? j->event->in[row] : 0;
-        j->q.rows[row] = in;
+        const int8_t *in = row < j->rows ? j->event->in[row] : 0;
+        *pointer(j, row) = in;
         missing |= (uint32_t)(in == 0) << row;
         some = in != 0 ? in : some;
+    }
+    if (m->rows == 5u) {
+        missing &= (1u << j->rows) - 1u; /* others matter to nobody */
     }
     j->widen = widen_without(m, missing);
     j->fill_rows = 0;
@@ -249,8 +297,8 @@ static void set_rows(job *j)
         j->fill_rows = missing;
     }
     for (uint32_t row = 0; row < m->rows; row++) {
-        if ((missing >> row & 1u) != 0) {
-            j->q.rows[row] = j->fill_rows != 0 ? some : zeros;
+        if (*pointer(j, row) == 0) {
+            *pointer(j, row) = (missing & ~j->fill_rows) >> row & 1u ? zeros : some;
         }
     }
     j->q.rows[3] = m->rows == 3u ? zeros : j->q.rows[3];
@@ -270,6 +318,10 @@ static void set_columns(job *j)
         q->odd = left & 1u;
         q->to = j->planes + (left >> 1) * 24u;
         q->padding = q->to;
+        overwritten = 2u * p->out_w;
+    } else if (p->kind == DFT_DEPTHWISE_3X3_S2_R2) {
+        q->odd = (BLOCK - left % BLOCK) % BLOCK;
+        q->to_middle = q->odd > 0 ? 30u * q->odd - 24u : 96u;
         overwritten = 2u * p->out_w;
     }
     j->fill_padding = left > 1u || overwritten > left + p->in_w;

@@ -6,6 +6,8 @@
  *     one row:  a column is 32 bytes, [channel][rows 0 1 | row 2 of this column and the next]
  *     stride 2: a pair of columns is 48 bytes, [channel][odd column, rows 0 1 | even column, rows 0 1 | row 2 of
  *               even and odd]: three rows, one output row
+ *     stride 2, two rows: four columns are 160 bytes, four times [channel][rows 0 1 | rows 3 4] and
+ *               [channel][row 2 of columns 0 1 | 2 3]: five rows, two output rows
  * Results, a byte each, lie over columns that no later output of the channel reads. */
 #ifndef DFT_DEPTHWISE_M7_H
 #define DFT_DEPTHWISE_M7_H
@@ -15,7 +17,7 @@
 /* Four channels of an event; the assembly reads it by offsets in this order. */
 typedef struct dft_depthwise_quad {
     const int8_t *rows[4]; /* 0: channel 0, or four zero points in the pointer's place where the row is padding
-                            * or the method has three rows only */
+                            * or the method has three rows only; of five rows those but row 2 */
     uint32_t channels;     /* 16: bytes from pixel to pixel */
     int16_t *to;           /* 20: column of the first pixel, or the pair of columns that holds it */
     uint32_t zero;         /* 24: a pair of zero points, */
@@ -29,7 +31,8 @@ typedef struct dft_depthwise_quad {
     uint8_t *plane;        /* 56: column 0 of the first channel, */
     uint8_t *plane_end;    /* 60: and of the channel behind the last */
     const int8_t *record;  /* 64: of the first channel; moved on */
-    uint32_t odd;          /* 68: stride 2: the first pixel's column is odd; one row: it is not the first */
+    uint32_t odd;          /* 68: stride 2: the first pixel's column is odd; one row: it is not the first;
+                            * stride 2, two rows: pixels before the first whole block of four columns */
     int32_t round;         /* 72: twice the output's zero point, plus one */
     dft_depthwise_tile *const *tiles; /* 76 */
     const uint8_t *results; /* 80: those of column 0 */
@@ -37,6 +40,8 @@ typedef struct dft_depthwise_quad {
     uint32_t out_channels; /* 92: bytes from pixel to pixel */
     uint32_t out_channel;  /* 96 */
     uint32_t out_w;        /* 100 */
+    const int8_t *middle;  /* 104: of five rows row 2, like `rows`, */
+    uint32_t to_middle;    /* 108: and how its numbers lie behind the end of the first pixel's column */
 } dft_depthwise_quad;
 
 /* Output channels of a window of one row or one column; the assembly reads it by offsets in this order. */
@@ -83,11 +88,14 @@ extern dft_depthwise_work dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, df
 extern dft_depthwise_work dft_depthwise_s1_widen_last;
 extern dft_depthwise_work dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom;
 extern dft_depthwise_work dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom;
+extern dft_depthwise_work dft_depthwise_s2r2_widen, dft_depthwise_s2r2_widen_top, dft_depthwise_s2r2_widen_bottom;
+extern dft_depthwise_work dft_depthwise_s2r2_widen_middle;
 
 /* Channels from `plane` to `plane_end`, whose columns are ready. */
-extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_r1_run, dft_depthwise_s2_run;
+extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_r1_run, dft_depthwise_s2_run, dft_depthwise_s2r2_run;
 
 /* Results of four channels to the output rows. */
 extern dft_depthwise_work dft_depthwise_s1_store, dft_depthwise_r1_store, dft_depthwise_s2_store;
+extern dft_depthwise_work dft_depthwise_s2r2_store;
 
 #endif

@@ -19,10 +19,15 @@ from dftiny.kernels.rows import Choice, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
-_ANY, _S1, _S2, _R1, _PLAIN = range(5)  # DFT_DEPTHWISE_ANY, 3X3_S1_R2, 3X3_S2_R1, 3X3_S1_R1, PLAIN
+_ANY, _S1, _S2, _R1, _S2R2, _PLAIN = range(6)  # DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN
 _ONE_ROW = (0, 1, 3, 4, 2, 6, 5, 7, 8)
-_ORDERS = {_S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8), _S2: _ONE_ROW, _R1: _ONE_ROW}
-_NAMES = {_S1: "s1", _S2: "s2", _R1: "r1"}
+_ORDERS = {
+    _S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8),
+    _S2: _ONE_ROW,
+    _R1: _ONE_ROW,
+    _S2R2: (0, 1, 3, 4, 6, 7, 2, 5, 8),
+}
+_NAMES = {_S1: "s1", _S2: "s2", _R1: "r1", _S2R2: "s2r2"}
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
 _COPY_BYTES = 8 << 10  # at most, unless one channel takes more; that many for a choice of 16 pixels or more
@@ -57,7 +62,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
-        rows=rows if kind == _S1 else 1,
+        rows=2 if kind in (_S1, _S2R2) else 1,
         symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
     )
 
@@ -113,6 +118,8 @@ def _kind(window: _Window, right: np.ndarray, rows: int) -> int:
         return _ANY
     if window.stride == (1, 1) and rows == 2:
         return _S1
+    if window.stride == (2, 2) and rows == 2:
+        return _S2R2
     return {1: _R1, 2: _S2}.get(window.stride[1], _ANY)
 
 
@@ -154,11 +161,12 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    tile = {_S1: 2, _S2: 4, _R1: 4}.get(kind, 1)
+    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
     columns = max(needed, window.pad[1] + window.in_size[1])
-    return columns + columns % 2 if kind == _S2 else columns
+    together = {_S2: 2, _S2R2: 4}.get(kind, 1)
+    return -(-columns // together) * together
 
 
 def _block(window: _Window, kind: int, channels: int) -> int:
@@ -170,11 +178,11 @@ def _block(window: _Window, kind: int, channels: int) -> int:
 
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:
-    """Two words a column and channel of a quad; with stride 2 three words a pair of columns. Else copied rows, or
-    one of zero points."""
+    """Two words a column and channel of a quad; with stride 2 three words a pair of columns, or ten words
+    four columns. Else copied rows, or one of zero points."""
     columns = _columns(window, kind)
     if kind != _ANY:
-        return columns * {_S1: 32, _S2: 24, _R1: 32}.get(kind, 0)
+        return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40}.get(kind, 0)
     block = _block(window, kind, channels)
     if block > 0:
         return block * window.kernel[0] * columns
