@@ -290,7 +290,7 @@ def _cost(graph: Graph, lane: Lane) -> float:
     if op.kind == "CONV_2D":
         each = _COPY_COST if lane.call.wide_bytes else _WIDEN_COST
         cost += each * graph.tensors[op.inputs[1]].elements * events * _blocks(graph, lane)
-    if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1 and lane.window.stride == 1:
+    if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1:
         cost += _ONE_ROW_COST * macs(graph, op)
     return cost
 
