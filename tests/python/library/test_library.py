@@ -303,35 +303,20 @@ def test_an_input_by_rows_is_asked_for_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.emu
-def test_kernels_of_m7_take_the_place_of_portable_ones(
-    bundle: bundles.Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a tree in which the mean has a twin in assembly that leans on another file."""
-    tree = tmp_path / "firmware"
-    shutil.copytree(spec.firmware_dir(), tree)
-    (tree / "kernels" / "m7").mkdir(exist_ok=True)
-    (tree / "kernels" / "m7" / "mean_s8.S").write_text(
-        '.syntax unified\n.thumb\n.section .text.dft_mean_s8,"ax",%progbits\n.global dft_mean_s8\n'
-        ".type dft_mean_s8, %function\ndft_mean_s8:\n    sxtb16 r3, r3\n    b dft_mean_fast\n"
-    )
-    text = (tree / "kernels" / "mean_s8.c").read_text().replace("dft_mean_s8", "dft_mean_fast")
-    prototype = "void dft_mean_fast(const dft_mean *p, const int8_t *in, int8_t *out);\n"
-    head, _, rest = text.partition("void dft_mean_fast")
-    (tree / "kernels" / "m7" / "mean_fast.c").write_text(f"{head}{prototype}void dft_mean_fast{rest}")
-    monkeypatch.setattr(library.spec, "firmware_dir", lambda: tree)
-    library.write_library(bundle, tmp_path / "lib")
-    m7 = {p.name for p in (tmp_path / "lib" / "src" / "kernels" / "m7").iterdir()}
-    assert {"mean_s8.S", "mean_fast.c"} <= m7
-    host_build(tmp_path / "lib" / "example", tmp_path / "host")
+def test_kernels_of_m7_take_the_place_of_portable_ones(lib: Path, tmp_path: Path) -> None:
+    """conv_rows.c has a twin there that leans on assembly in other files."""
+    m7 = {p.name for p in (lib / "src" / "kernels" / "m7").iterdir()}
+    assert {"conv_rows.c", "conv_body.S"} <= m7
+    host_build(lib / "example", tmp_path / "host")
     assert subprocess.run([tmp_path / "host" / "example"], check=False).returncode == 0
-    arm_build(tmp_path / "lib" / "example", tmp_path / "arm")
+    arm_build(lib / "example", tmp_path / "arm")
     assert run_main(tmp_path / "arm" / "example") == 0
     made = objects(tmp_path / "arm")
-    assert made >= {"m7/mean_s8.S", "m7/mean_fast.c"} and "mean_s8.c" not in made
-    arm_build(tmp_path / "lib" / "example", tmp_path / "plain", "-DDFT_MODEL_M7=OFF")
+    assert made >= {"m7/conv_rows.c", "m7/conv_body.S"} and "conv_rows.c" not in made
+    arm_build(lib / "example", tmp_path / "plain", "-DDFT_MODEL_M7=OFF")
     assert run_main(tmp_path / "plain" / "example") == 0
     made = objects(tmp_path / "plain")
-    assert "mean_s8.c" in made and not [name for name in made if name.startswith("m7/")]
+    assert "conv_rows.c" in made and not [name for name in made if name.startswith("m7/")]
 
 
 def objects(folder: Path) -> set[str]:
