@@ -148,7 +148,14 @@ def campaign(*arguments: str | Path) -> list[str]:
 def test_stopped_and_taken_up_again_it_counts_every_net_once(tmp_path: Path) -> None:
     record = tmp_path / "engine.json"
     command = campaign("--graphs", "60", "--qemu", "0", "--output", record)
-    first = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # A shell's background job ignores SIGINT, and its children inherit that: start from the default.
+    first = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 300
     while not record.exists() and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -69,9 +69,10 @@ def test_debug_shows_the_traceback() -> None:
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_every_way_to_be_stopped_cleans_up(number: str, tmp_path: Path) -> None:
-    # A shell's background job ignores SIGINT, and its children inherit that: start from the default.
+    # A shell's background job ignores SIGINT, under nohup also SIGHUP, and children inherit that: start from the default.
     code = (
-        "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nfrom pathlib import Path\nfrom dftiny import cli\nfrom dftiny.artifact import new_folder\n"
+        "import os, signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\nfrom pathlib import Path\nfrom dftiny import cli\nfrom dftiny.artifact import new_folder\n"
         "@cli.cli.command()\ndef wait():\n with new_folder(Path('out')):\n"
         f"  os.kill(os.getpid(), signal.{number})\n  signal.pause()\n"
         "sys.argv = ['dftiny', 'wait']\ncli.main()\n"
