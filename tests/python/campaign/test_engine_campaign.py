@@ -154,7 +154,7 @@ def test_stopped_and_taken_up_again_it_counts_every_net_once(tmp_path: Path) -> 
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     deadline = time.monotonic() + 300
     while not record.exists() and first.poll() is None and time.monotonic() < deadline:
