@@ -75,6 +75,13 @@ def test_the_measured_peak_is_within_the_bound(aot_elf: Callable[[str], Path], b
     assert bound / 4 < measured <= bound
 
 
+def test_what_is_no_elf_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.elf").write_text("no ELF")
+    code, text = stack_tool(tmp_path / "text.elf")
+    assert code == 2
+    assert "is not an ELF file" in text and "Traceback" not in text
+
+
 def test_recursion_is_found(tmp_path: Path) -> None:
     """Two functions that call each other, linked like firmware."""
     source = tmp_path / "loop.c"

@@ -151,9 +151,11 @@ class Chip:
     def _call(self, name: str) -> None:
         self.uc.reg_write(self._a.UC_ARM_REG_SP, STACK + STACK_BYTES - 0x2000)
         self.uc.reg_write(self._a.UC_ARM_REG_LR, STOP | 1)
+        import unicorn
+
         try:
             self.uc.emu_start(self.names[name] | 1, STOP)
-        except Exception as e:
+        except unicorn.UcError as e:
             pc = self.uc.reg_read(self._a.UC_ARM_REG_PC)
             raise DoesNotBuild(f"{name} stopped at {pc:#x}: {e}") from e
 
