@@ -34,6 +34,7 @@ from dftiny.plan import DEFAULT_WISHES, Wishes
 
 if TYPE_CHECKING:
     from dftiny.export.progress import Progress
+    from dftiny.export.source import Source
 
 SCHEMA = 1
 ENGINE = "aot"
@@ -273,6 +274,17 @@ def _released_source(progress: Progress) -> Path:
     return released_model() / MODEL
 
 
+def _require_golden(n: int) -> None:
+    if n < MIN_GOLDEN:
+        raise DftError(f"there are {n} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles")
+
+
+def _source_config(given: Source) -> dict[str, Any]:
+    """What the manifest keeps of the source."""
+    normalisation = None if given.normalisation is None else asdict(given.normalisation)
+    return {"calibration_tiles": len(given.calibration), "normalisation": normalisation}
+
+
 def export(
     source: Path | None = None,
     *,
@@ -315,10 +327,7 @@ def export(
         source or _released_source(progress), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
         layout=layout, data=data,
     )  # fmt: skip
-    if len(given.golden) < MIN_GOLDEN:
-        raise DftError(
-            f"there are {len(given.golden)} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles"
-        )
+    _require_golden(len(given.golden))
     limit = given.threshold if threshold is None else threshold
     with new_folder(out, stage="bundle") as folder:
         g, gates = make_model(given, folder, limit, progress)
@@ -332,10 +341,7 @@ def export(
                 max_macs=max_macs,
                 wishes=wishes,
                 parents=given.parents,
-                config={
-                    "calibration_tiles": len(given.calibration),
-                    "normalisation": None if given.normalisation is None else asdict(given.normalisation),
-                },
+                config=_source_config(given),
                 metrics={"gates": gates},
             )
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
