@@ -37,6 +37,7 @@ LEVEL = {
     "dftiny.budget": 1,
     "dftiny.code_size": 1,
     "dftiny.metrics": 1,
+    "dftiny.verdict": 1,
     "dftiny.data.index": 1,
     "dftiny.data.tiles": 1,
     "dftiny.link.frame": 1,

@@ -17,6 +17,7 @@ from dftiny.codegen.linker_ld import linker_ld
 from dftiny.codegen.needs import FirmwareNeeds, echo_needs, needs_of_bundle
 from dftiny.codegen.protocol_h import shipped_protocol_h
 from dftiny.codegen.regions_c import board_config_h, echo_config_h, regions_c
+from dftiny.codegen.verdict_c import verdict_c
 from dftiny.errors import DftError
 from dftiny.target import Target, load_target
 
@@ -39,6 +40,7 @@ def firmware_files(bundle: Path | None, board: str, engine: str) -> dict[str, st
         "dft_protocol.h": shipped_protocol_h(),
         "dft_board_config.h": board_config_h(board_facts, target),
         "regions.c": regions_c(needs, target),
+        "dft_verdict_data.c": verdict_c(needs.verdict),
     }
     if board_facts["toolchain"] != "native":
         files["link.ld"] = linker_ld(target)

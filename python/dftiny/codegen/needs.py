@@ -13,6 +13,7 @@ from pathlib import Path
 from dftiny.artifact import canonical_json, read_json
 from dftiny.errors import DftError
 from dftiny.target import Target
+from dftiny.verdict.model import VerdictModel, verdict_model
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class RegionNeed:
 
 @dataclass(frozen=True)
 class FirmwareNeeds:
-    """A model as the firmware's build sees it. `digest` is the bundle's, 32 bytes."""
+    """A model as the firmware's build sees it. `digest` is the bundle's, 32 bytes; `verdict` None: it never decides."""
 
     input_bytes: int
     output_bytes: int
     regions: tuple[RegionNeed, ...]
     ops: int
     digest: bytes
+    verdict: VerdictModel | None = None
 
 
 def needs_of_bundle(folder: Path) -> FirmwareNeeds:
@@ -50,6 +52,7 @@ def needs_of_bundle(folder: Path) -> FirmwareNeeds:
             regions=tuple(RegionNeed(r["name"], int(r["bytes"]), int(r["align"])) for r in value["regions"]),
             ops=len(value["ops"]),
             digest=hashlib.sha256(canonical_json(value)).digest(),
+            verdict=verdict_model(value["verdict"]) if "verdict" in value else None,
         )
     except (KeyError, TypeError, ValueError) as e:
         raise DftError(f"{path} is not a dftiny bundle (missing or wrong: {e})", "run dftiny export") from e
@@ -66,4 +69,4 @@ def echo_needs(bundle: Path | None, target: Target) -> FirmwareNeeds:
     output_bytes = base.output_bytes if base else 2
     digest = base.digest if base else hashlib.sha256(b"dftiny echo").digest()
     region = RegionNeed(arena.name, max(input_bytes, output_bytes), arena.align)
-    return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest)
+    return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest, base.verdict if base else None)
