@@ -43,7 +43,7 @@ void dft_reset(void) {
     memcpy(__dft_data_start, __dft_data_load, (size_t)(__dft_data_end - __dft_data_start));
     memset(__dft_bss_start, 0, (size_t)(__dft_bss_end - __dft_bss_start));
     (void)main(0, NULL);
-    dft_fault(NULL);
+    dft_on_fault(NULL);
 }
 
 /* A stack overflow leaves no stack to handle it on: start again from the top, which nobody will return to. */
@@ -57,5 +57,5 @@ __attribute__((naked)) void dft_fault_entry(void) {
 __attribute__((used)) void dft_fault_checked(const cortex_m_frame *frame) {
     const uintptr_t at = (uintptr_t)frame;
     const bool usable = at >= (uintptr_t)__dft_stack_low && at + sizeof *frame <= (uintptr_t)__dft_stack_high;
-    dft_fault(usable ? frame : NULL);
+    dft_on_fault(usable ? frame : NULL);
 }

@@ -16,7 +16,7 @@ typedef struct cortex_m_frame {
 void dft_reset(void);
 
 /* Every fault comes here on a fresh stack. `frame` is null when the stack it lay on was not usable. Per board. */
-_Noreturn void dft_fault(const cortex_m_frame *frame);
+_Noreturn void dft_on_fault(const cortex_m_frame *frame);
 
 /* The stack that the linker script lays down. */
 dft_stack dft_linked_stack(void);

@@ -23,6 +23,8 @@
 #define WRITE_DEADLINE_MS 2000
 #define DRAIN_MS 200
 #define USAGE_EXIT 2
+#define HOST_BAUD 115200u
+#define HOST_BAUD_MAX 12000000u
 #define ARGUMENTS_MAX 64
 
 /* What a reset hands to the next boot, on the command line. */
@@ -233,6 +235,30 @@ static void host_halt(dft_status why) {
     exit(why == DFT_OK ? 0 : 1);
 }
 
+/* A pseudo terminal has no rate: any is as good, and is remembered. */
+static uint32_t host_baud_now = HOST_BAUD;
+
+static uint32_t host_baud(void) { return host_baud_now; }
+
+static uint32_t host_baud_near(uint32_t wanted) { return wanted > HOST_BAUD_MAX ? 0u : wanted; }
+
+static dft_status host_set_baud(uint32_t wanted) {
+    if (host_baud_near(wanted) == 0u) {
+        return DFT_ERR_SIZE;
+    }
+    host_baud_now = wanted;
+    return DFT_OK;
+}
+
+static void host_identity(uint8_t id[DFT_IDENTITY_BYTES]) { memset(id, 0, DFT_IDENTITY_BYTES); }
+
+static bool host_fault(dft_fault *record) {
+    memset(record, 0, sizeof *record);
+    return false;
+}
+
+static void host_kick(void) {}
+
 const dft_board dft_the_board = {
     .name = DFT_BOARD_NAME,
     .init = host_init,
@@ -245,4 +271,10 @@ const dft_board dft_the_board = {
     .reset_cause = host_reset_cause,
     .stack = host_stack,
     .halt = host_halt,
+    .baud = host_baud,
+    .baud_near = host_baud_near,
+    .set_baud = host_set_baud,
+    .identity = host_identity,
+    .fault = host_fault,
+    .kick = host_kick,
 };

@@ -180,13 +180,41 @@ static uint32_t mps2_reset_cause(void) { return DFT_RESET_POWER_ON; }
 
 static void mps2_halt(dft_status why) { semi_exit(why == DFT_OK || why == DFT_ERR_IO ? 0u : EXIT_HALT_FAILED); }
 
+static uint32_t mps2_baud(void) { return 0; }
+
+/* The emulated UART has no rate and the files have none: whatever is asked for changes nothing. */
+static uint32_t mps2_baud_near(uint32_t wanted) { return wanted; }
+
+static dft_status mps2_set_baud(uint32_t wanted) { return wanted == 0u ? DFT_ERR_SIZE : DFT_OK; }
+
+static void mps2_identity(uint8_t id[DFT_IDENTITY_BYTES]) {
+    for (uint32_t i = 0; i < DFT_IDENTITY_BYTES; i++) {
+        id[i] = 0;
+    }
+}
+
+/* A fault ends the emulator: no later boot can be asked. */
+static bool mps2_fault(dft_fault *record) {
+    *record = (dft_fault){0};
+    return false;
+}
+
+static void mps2_kick(void) {}
+
+static uint32_t check_counter(uint32_t *detail) {
+    *detail = DFT_BOARD_TIMER_HZ;
+    return m.ticking ? DFT_SELFTEST_PASSED : DFT_SELFTEST_FAILED;
+}
+
+static const dft_board_check checks[] = {{"counter moves", check_counter}};
+
 static void hex(char *text, uint32_t value) {
     for (uint32_t i = 0; i < 8; i++) {
         text[i] = "0123456789abcdef"[(value >> (28u - 4u * i)) & 15u];
     }
 }
 
-_Noreturn void dft_fault(const cortex_m_frame *frame) {
+_Noreturn void dft_on_fault(const cortex_m_frame *frame) {
     static char text[] = "dftiny: processor fault at pc 00000000 lr 00000000\n";
     hex(text + sizeof "dftiny: processor fault at pc " - 1, frame == NULL ? 0 : frame->pc);
     hex(text + sizeof "dftiny: processor fault at pc 00000000 lr " - 1, frame == NULL ? 0 : frame->lr);
@@ -206,4 +234,12 @@ const dft_board dft_the_board = {
     .reset_cause = mps2_reset_cause,
     .stack = dft_linked_stack,
     .halt = mps2_halt,
+    .baud = mps2_baud,
+    .baud_near = mps2_baud_near,
+    .set_baud = mps2_set_baud,
+    .identity = mps2_identity,
+    .fault = mps2_fault,
+    .kick = mps2_kick,
+    .checks = checks,
+    .checks_n = sizeof checks / sizeof checks[0],
 };

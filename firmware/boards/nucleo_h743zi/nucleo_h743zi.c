@@ -101,6 +101,25 @@ static uint32_t nucleo_boot_id(void) { return record.boots; }
 
 static uint32_t nucleo_reset_cause(void) { return cause; }
 
+static uint32_t nucleo_baud(void) { return DFT_BOARD_BAUD; }
+
+static uint32_t nucleo_baud_near(uint32_t wanted) { return wanted == DFT_BOARD_BAUD ? wanted : 0u; }
+
+static dft_status nucleo_set_baud(uint32_t wanted) { return nucleo_baud_near(wanted) == 0u ? DFT_ERR_SIZE : DFT_OK; }
+
+static void nucleo_identity(uint8_t id[DFT_IDENTITY_BYTES]) {
+    for (uint32_t i = 0; i < DFT_IDENTITY_BYTES; i++) {
+        id[i] = 0;
+    }
+}
+
+static bool nucleo_fault(dft_fault *found) {
+    *found = (dft_fault){0};
+    return false;
+}
+
+static void nucleo_kick(void) {}
+
 static void nucleo_halt(dft_status why) {
     (void)why;
     for (;;) {
@@ -108,7 +127,7 @@ static void nucleo_halt(dft_status why) {
     }
 }
 
-_Noreturn void dft_fault(const cortex_m_frame *frame) {
+_Noreturn void dft_on_fault(const cortex_m_frame *frame) {
     record.magic = RECORD_MAGIC;
     record.pc = frame == NULL ? 0u : frame->pc;
     record.lr = frame == NULL ? 0u : frame->lr;
@@ -135,4 +154,10 @@ const dft_board dft_the_board = {
     .reset_cause = nucleo_reset_cause,
     .stack = dft_linked_stack,
     .halt = nucleo_halt,
+    .baud = nucleo_baud,
+    .baud_near = nucleo_baud_near,
+    .set_baud = nucleo_set_baud,
+    .identity = nucleo_identity,
+    .fault = nucleo_fault,
+    .kick = nucleo_kick,
 };

@@ -35,6 +35,8 @@ def protocol_h(protocol: Mapping[str, Any], digest: bytes) -> str:
         *_constants("status", "DFT_REPLY_", protocol["status"]),
         *_constants("caps", "DFT_CAP_", protocol["caps"]),
         *_constants("reset_cause", "DFT_RESET_", protocol["reset_cause"]),
+        *_constants("fault", "DFT_FAULT_", protocol["fault"]),
+        *_constants("selftest", "DFT_SELFTEST_", protocol["selftest"]),
     ]
     for message in protocol["message"]:
         lines += [*_message(message), ""]
