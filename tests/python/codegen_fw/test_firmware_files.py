@@ -156,6 +156,7 @@ def test_the_module_writes_once_and_leaves_equal_files_alone(tmp_path: Path) -> 
         "dft_protocol.h",
         "dft_board_config.h",
         "regions.c",
+        "dft_verdict_data.c",
         "link.ld",
         "dft_echo_config.h",
     }
