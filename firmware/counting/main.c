@@ -46,7 +46,7 @@ static struct {
     dft_tensor out;
 } h;
 
-_Noreturn void dft_fault(const cortex_m_frame *frame)
+_Noreturn void dft_on_fault(const cortex_m_frame *frame)
 {
     (void)frame;
     semi_exit(EXIT_FAULT);
