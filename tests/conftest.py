@@ -1,5 +1,5 @@
-"""Fast tests first; and a missing tool is a visible, counted skip on a laptop and a failure where everything was set
-up (tools/test)."""
+"""Fast tests first; a missing tool is a visible, counted skip on a laptop and a failure where everything was set
+up (tools/test); what tools/setup cannot bring is counted in a line of its own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,32 @@ import os
 
 import pytest
 
+NOT_RUN = pytest.StashKey[dict[str, int]]()
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    absent = config.stash.setdefault(NOT_RUN, {})
+    left_out = [i for i in items if _lacks(i, absent)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [i for i in items if i not in left_out]
     items.sort(
         key=lambda i: (i.get_closest_marker("slow") is not None, i.get_closest_marker("emu") is not None)
     )
+
+
+def _lacks(item: pytest.Item, absent: dict[str, int]) -> bool:
+    """Does the test need what no environment variable names? Counts it."""
+    mark = item.get_closest_marker("outside")
+    if mark is None or os.environ.get(mark.args[0]):
+        return False
+    line = f"{mark.args[1]} ({mark.args[0]} is not set)"
+    absent[line] = absent.get(line, 0) + 1
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line, n in config.stash.get(NOT_RUN, {}).items():
+        terminalreporter.write_line(f"{n} not run: {line}", yellow=True)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -17,7 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from dftiny import elf, spec
-from dftiny.artifact import Manifest, new_folder, read_manifest, tool_versions, write_json, write_manifest
+from dftiny.artifact import (
+    Manifest,
+    new_folder,
+    read_manifest,
+    sha256_file,
+    tool_versions,
+    write_json,
+    write_manifest,
+)
 from dftiny.codegen.firmware import generate
 from dftiny.errors import CheckFailed, DftError
 from dftiny.target import load_target
@@ -37,6 +45,14 @@ _TOOLS: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
+class Tflm:
+    """The user's TensorFlow Lite Micro: a checkout built for Cortex-M7, and which of its libraries, if not the one."""
+
+    root: Path
+    library: Path | None = None
+
+
+@dataclass(frozen=True)
 class _Job:
     """One build: sources and generated files copied or written under `folder`, so that no path leaks out."""
 
@@ -48,6 +64,7 @@ class _Job:
     sanitize: bool
     jobs: int
     debug: bool
+    tflm: Tflm | None
 
 
 def build(
@@ -59,6 +76,7 @@ def build(
     sanitize: bool = False,
     jobs: int = 2,
     debug: bool = False,
+    tflm: Tflm | None = None,
 ) -> Manifest:
     """Build the firmware of `board` with `engine` into the stage folder `out`; prints what it used.
 
@@ -72,6 +90,8 @@ def build(
         raise DftError(f"there is no firmware for board {name!r}", "see firmware/boards for how to write one")
     if sanitize and toolchain != "native":
         raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
+    if engine == "tflm":
+        _require_tflm(tflm, toolchain)
     parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
     _require_tools(toolchain)
     with (
@@ -79,7 +99,15 @@ def build(
         new_folder(out, stage="build") as made,
     ):
         job = _Job(
-            Path(temporary).resolve(), board, engine, toolchain, bundle is not None, sanitize, jobs, debug
+            Path(temporary).resolve(),
+            board,
+            engine,
+            toolchain,
+            bundle is not None,
+            sanitize,
+            jobs,
+            debug,
+            tflm,
         )
         _lay_out(job, bundle)
         _compile(job)
@@ -93,7 +121,7 @@ def build(
             parents=parents,
             config={"board": name, "engine": engine, "sanitize": sanitize},
             metrics={"regions": sizes["regions"]},
-            tools={**tool_versions(), **_tool_versions(toolchain)},
+            tools={**tool_versions(), **_tool_versions(toolchain), **_tflm_version(job)},
         )
     _say(out, name, engine, sizes)
     return manifest
@@ -103,6 +131,23 @@ def _require_tools(toolchain: str) -> None:
     for tool, package in _TOOLS[toolchain].items():
         if shutil.which(tool) is None:
             raise DftError(f"{tool} was not found", f"install it: sudo apt install {package}")
+
+
+def _require_tflm(tflm: Tflm | None, toolchain: str) -> None:
+    if tflm is None:
+        hint = "give --tflm-root (or TFLM_ROOT), a checkout of tflite-micro that was built for cortex-m7+fp"
+        raise DftError("the tflm engine needs TensorFlow Lite Micro", hint)
+    if not (tflm.root / "tensorflow/lite/micro/micro_interpreter.h").is_file():
+        raise DftError(f"{tflm.root} is no checkout of tflite-micro", "see dftiny build --help")
+    if toolchain == "native":
+        raise DftError(
+            "the tflm engine is built for the Cortex-M7 boards", "use --board mps2_an500 or nucleo_h743zi"
+        )
+    if shutil.which("arm-none-eabi-g++") is None:
+        raise DftError(
+            "arm-none-eabi-g++ was not found",
+            "install it: sudo apt install gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+        )
 
 
 def _tool_versions(toolchain: str) -> dict[str, str]:
@@ -115,11 +160,23 @@ def _tool_versions(toolchain: str) -> dict[str, str]:
     return versions
 
 
+def _tflm_version(job: _Job) -> dict[str, str]:
+    """Which library was linked: TFLM has no releases, so its digest is its name."""
+    if job.tflm is None:
+        return {}
+    cache = (job.folder / "CMakeCache.txt").read_text(encoding="utf-8")
+    found = re.search(r"^DFT_TFLM_LINKED:[A-Z]+=(.+)$", cache, re.MULTILINE)
+    return {"libtensorflow-microlite.a": sha256_file(Path(found.group(1)))} if found else {}
+
+
 def _lay_out(job: _Job, bundle: Path | None) -> None:
     """Bundle and generated files beside the objects: CMake then names objects without this machine's paths."""
     generate(bundle, job.board, job.engine, job.folder / "gen")
     if bundle is not None and (bundle / "src").is_dir():
         shutil.copytree(bundle / "src", job.folder / "bundle" / "src")
+    if bundle is not None and job.engine == "tflm":
+        (job.folder / "bundle").mkdir(exist_ok=True)
+        shutil.copy2(bundle / "model.tflite", job.folder / "bundle" / "model.tflite")
 
 
 def _compile(job: _Job) -> None:
@@ -131,6 +188,10 @@ def _compile(job: _Job) -> None:
         f"-DDFT_BUNDLE={job.folder / 'bundle' if job.has_bundle else ''}",
         f"-DDFT_SANITIZE={'ON' if job.sanitize else 'OFF'}",
     ]
+    if job.tflm is not None and job.engine == "tflm":
+        configure.append(f"-DTFLM_ROOT={job.tflm.root.resolve()}")
+        if job.tflm.library is not None:
+            configure.append(f"-DTFLM_LIBRARY={job.tflm.library.resolve()}")
     if job.toolchain != "native":
         path = spec.firmware_dir() / "cmake" / f"{job.toolchain}.cmake"
         configure.append(f"-DCMAKE_TOOLCHAIN_FILE={path}")
@@ -161,10 +222,17 @@ def _run(job: _Job, command: Sequence[str | Path], failure: str) -> None:
 def _first_error(text: str) -> str:
     """The line a person wants to see first: the linker's overflow or the compiler's first error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for pattern in (r"region `\w+' overflowed", r"\berror\b", r"undefined reference", r"CMake Error"):
-        for line in lines:
+    for pattern in (
+        r"region `\w+' overflowed",
+        r"^CMake Error at",
+        r"\berror\b",
+        r"undefined reference",
+        r"CMake Error",
+    ):
+        for i, line in enumerate(lines):
             if re.search(pattern, line, re.IGNORECASE):
-                return line
+                # CMake says where on the first line and what on the next ones.
+                return " ".join(lines[i + 1 : i + 3]) if line.startswith("CMake Error at") else line
     return lines[-1] if lines else "it said nothing"
 
 

@@ -265,33 +265,61 @@ def budget(*, limit_bytes: int | None, input_by_rows: bool, without: tuple[str, 
 
 
 @cli.command(
-    epilog=_examples("dftiny build --board nucleo_h743zi", "dftiny build my-bundle --board host --sanitize")
+    epilog=_examples(
+        "dftiny build --board nucleo_h743zi",
+        "dftiny build my-bundle --board host --sanitize",
+        "dftiny build --board mps2_an500 --engine tflm --tflm-root ~/tflite-micro",
+    )
 )
 @click.argument("bundle", type=FOLDER, required=False)
 @click.option("--board", default="nucleo_h743zi", show_default=True, help="Board (dftiny boards).")
 @click.option("--out", type=FOLDER, help="Folder to write.  [default: dftiny-runs/build/BOARD]")
 @click.option(
     "--engine",
-    type=click.Choice(["aot", "echo"]),
+    type=click.Choice(["aot", "tflm", "echo"]),
     default="aot",
     show_default=True,
-    help="What answers: the model's generated code, or an echo.",
+    help="What answers: the model's generated code, TensorFlow Lite Micro, or an echo.",
 )
 @click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
+@click.option(
+    "--tflm-root",
+    type=FOLDER,
+    envvar="TFLM_ROOT",
+    help="For the tflm engine: a checkout of tflite-micro, built for cortex-m7+fp.  [default: $TFLM_ROOT]",
+)
+@click.option(
+    "--tflm-library",
+    type=ANY_PATH,
+    envvar="TFLM_LIBRARY",
+    help="Its libtensorflow-microlite.a, where several were built.  [default: $TFLM_LIBRARY]",
+)
 @click.pass_obj
 def build(
-    obj: dict[str, bool], /, *, bundle: Path | None, out: Path | None, board: str, engine: str, **options: Any
+    obj: dict[str, bool],
+    /,
+    *,
+    bundle: Path | None,
+    out: Path | None,
+    board: str,
+    engine: str,
+    tflm_root: Path | None,
+    tflm_library: Path | None,
+    **options: Any,
 ) -> None:
     """Build the firmware.
 
     Leaves .elf .bin .hex .map and the bytes used in every region. BUNDLE is dftiny-runs/bundle when not
     given; the echo engine, for tests of the link, needs none.
     """
+    from dftiny.build import Tflm
     from dftiny.build import build as run
 
     if bundle is None and engine != "echo":
         bundle = RUNS / "bundle"
-    run(bundle, board, out or RUNS / "build" / board, engine=engine, debug=obj["debug"], **options)
+    tflm = Tflm(tflm_root, tflm_library) if tflm_root and engine == "tflm" else None
+    out = out or RUNS / "build" / (board if engine != "tflm" else f"{board}.tflm")
+    run(bundle, board, out, engine=engine, debug=obj["debug"], tflm=tflm, **options)
 
 
 @cli.command(epilog=_examples("dftiny flash", "dftiny flash my-build --serial-number 0667FF…"))
@@ -399,6 +427,19 @@ def compare(**options: Any) -> None:
     from dftiny.compare import compare as run
 
     run(**options)
+
+
+@cli.command(epilog=_examples("dftiny engines dftiny-runs/bench dftiny-runs/bench-tflm"))
+@click.argument("folders", metavar="BENCH...", type=FOLDER, nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def engines(folders: tuple[Path, ...], as_json: bool) -> None:
+    """Put engines side by side.
+
+    The same bundle on the same board: bits, instructions or cycles, RAM and flash, from folders of dftiny bench.
+    """
+    from dftiny.engines import engines_command
+
+    engines_command(folders, as_json=as_json)
 
 
 @cli.command(epilog=_examples("dftiny targets"))

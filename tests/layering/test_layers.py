@@ -57,6 +57,7 @@ LEVEL = {
     "dftiny.counting": 3,
     "dftiny.bench": 3,
     "dftiny.compare": 3,
+    "dftiny.engines": 3,
     "dftiny.report": 3,
     "dftiny.flash": 3,
     "dftiny.doctor": 3,

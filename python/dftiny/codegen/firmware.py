@@ -14,9 +14,10 @@ from pathlib import Path
 from dftiny import spec
 from dftiny.artifact import atomic_write
 from dftiny.codegen.linker_ld import linker_ld
-from dftiny.codegen.needs import FirmwareNeeds, echo_needs, needs_of_bundle
+from dftiny.codegen.needs import FirmwareNeeds, echo_needs, needs_of_bundle, tflm_needs
 from dftiny.codegen.protocol_h import shipped_protocol_h
 from dftiny.codegen.regions_c import board_config_h, echo_config_h, regions_c
+from dftiny.codegen.tflm_model import operator_kinds, tflm_model_h, tflm_model_s
 from dftiny.codegen.verdict_c import verdict_c
 from dftiny.errors import DftError
 from dftiny.target import Target, load_target
@@ -28,6 +29,8 @@ def firmware_needs(bundle: Path | None, engine: str, target: Target) -> Firmware
         return echo_needs(bundle, target)
     if bundle is None:
         raise DftError(f"engine {engine!r} needs a bundle", "give the folder that dftiny export wrote")
+    if engine == "tflm":
+        return tflm_needs(bundle, target, len(operator_kinds(bundle / "model.tflite")))
     return needs_of_bundle(bundle)
 
 
@@ -46,6 +49,9 @@ def firmware_files(bundle: Path | None, board: str, engine: str) -> dict[str, st
         files["link.ld"] = linker_ld(target)
     if engine == "echo":
         files["dft_echo_config.h"] = echo_config_h(needs)
+    if engine == "tflm" and bundle is not None:
+        files["dft_tflm_model.h"] = tflm_model_h(needs, operator_kinds(bundle / "model.tflite"))
+        files["dft_tflm_model.S"] = tflm_model_s()
     return files
 
 
@@ -70,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Generate the headers, regions and linker script of a build."
     )
     parser.add_argument("--board", required=True)
-    parser.add_argument("--engine", required=True, choices=["aot", "echo"])
+    parser.add_argument("--engine", required=True, choices=["aot", "echo", "tflm"])
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dftiny.artifact import canonical_json, read_json
@@ -70,3 +70,12 @@ def echo_needs(bundle: Path | None, target: Target) -> FirmwareNeeds:
     digest = base.digest if base else hashlib.sha256(b"dftiny echo").digest()
     region = RegionNeed(arena.name, max(input_bytes, output_bytes), arena.align)
     return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest, base.verdict if base else None)
+
+
+def tflm_needs(bundle: Path, target: Target, kinds: int) -> FirmwareNeeds:
+    """Needs of the tflm engine: one arena in the largest region that may hold activations, and one tick count for
+    each of the `kinds` operators of the model as it is in the file."""
+    base = needs_of_bundle(bundle)
+    arena = max(target.arena_regions, key=lambda r: r.bytes - r.stack_bytes)
+    region = RegionNeed(arena.name, arena.bytes - arena.stack_bytes, arena.align)
+    return replace(base, regions=(region,), ops=kinds)
