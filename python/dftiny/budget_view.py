@@ -29,6 +29,7 @@ def budget_command(
     *,
     model: Path,
     target: str = "stm32h743",
+    engine: str = "aot",
     max_macs: int | None = None,
     as_json: bool = False,
     show_plan: bool = False,
@@ -38,7 +39,7 @@ def budget_command(
 
     Raises DftError for bad input and CheckFailed, after printing, when it does not fit.
     """
-    result = budget_file(model, target, max_macs=max_macs, wishes=wishes)
+    result = budget_file(model, target, engine=engine, max_macs=max_macs, wishes=wishes)
     if show_plan and result.plan is not None:
         print(plan_text(result.plan))
     print(json.dumps(result.as_json(), indent=1, sort_keys=True) if as_json else budget_text(result))
@@ -49,7 +50,7 @@ def budget_command(
 def headline(b: Budget) -> list[str]:
     """The lines a user knows: flash, RAM, MACs."""
     return [
-        _share("Flash", b.flash_bytes, b.flash_total_bytes),
+        _share("Flash", b.regions[0].used, b.flash_total_bytes, floor=b.flash_bytes is None),
         _share("RAM", b.ram_used_bytes, b.ram_total_bytes),
         f"MACs  {b.macs / 1e6:,.2f} M of {b.max_macs / 1e6:,.0f} M ({100 * b.macs / b.max_macs:.1f} %) an inference",
     ]
@@ -79,29 +80,26 @@ def print_budget(b: Budget, console: Console) -> None:
 
 def verdict(b: Budget) -> list[str]:
     """ "fits", or every reason why not, one a line."""
-    lines = (
-        []
-        if b.code_measured
-        else [f"code size was not measured for {b.target}: the largest known one is assumed"]
-    )
     return [
-        *lines,
+        *b.notes,
         *([f"fits {b.target}"] if b.fits else [f"does not fit {b.target}: {r}" for r in b.reasons]),
     ]
 
 
-def _share(what: str, used: int, total: int) -> str:
-    return f"{what:5s} {used / KB:,.1f} KB of {total // KB:,} KB ({100 * used / total:.1f} %)"
+def _share(what: str, used: int, total: int, *, floor: bool = False) -> str:
+    least = "at least " if floor else ""
+    return f"{what:5s} {least}{used / KB:,.1f} KB of {total // KB:,} KB ({100 * used / total:.1f} %)"
 
 
 def _parts(b: Budget) -> str:
     c = b.const
-    statics = b.ram_used_bytes - b.ram_bytes - b.stack_bytes
+    statics = b.ram_used_bytes - b.arena_bytes - b.stack_bytes
+    kept = b.arena_bytes - b.ram_bytes
     return (
         f"      flash: weights {c.weights:,}, biases and multipliers {c.channels:,}, tables {c.tables:,}, "
-        f"parameters {c.params:,}, code {b.code_bytes:,}\n"
+        f"parameters {c.params:,}, code {'not known' if b.code_bytes is None else f'{b.code_bytes:,}'}\n"
         f"      RAM: activations {b.ram_bytes:,} (lower bound {b.lower_bound_bytes:,}), "
-        f"statics and link buffers {statics:,}, stack reserve {b.stack_bytes:,}"
+        f"{f'kept by the interpreter {kept:,}, ' if kept else ''}statics and link buffers {statics:,}, stack reserve {b.stack_bytes:,}"
     )
 
 

@@ -247,6 +247,13 @@ def export(
     )
 )
 @click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
+@click.option(
+    "--engine",
+    type=click.Choice(["aot", "tflm"]),
+    default="aot",
+    show_default=True,
+    help="Ahead-of-time C, or TensorFlow Lite Micro with its reference kernels.",
+)
 @click.option("--target", default="stm32h743", show_default=True, help="Chip (dftiny targets) or .toml file.")
 @click.option(
     "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."

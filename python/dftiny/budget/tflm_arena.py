@@ -1,0 +1,192 @@
+"""The arena that TensorFlow Lite Micro takes for a model on a 32-bit Arm chip, predicted from the model alone.
+
+The head holds activations and scratch, placed by its greedy planner; the tail everything that stays: structs a tensor
+and an operator, multipliers of channels, and the interpreter's own objects, taken in its order because each is aligned
+downwards. Struct sizes are in spec/tflm_sizes.toml. Follows the *reference* kernels: CMSIS-NN's ask for other scratch.
+Called by tflm.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dftiny import spec
+from dftiny.errors import DftError
+from dftiny.graph import Graph, Op
+
+SIZES = "tflm_sizes.toml"
+# MicroArenaBufferAlignment(): buffers of the head, and whatever a kernel asks for.
+ALIGN = 16
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One buffer of the head: bytes (aligned), and the first and last step in which it is needed."""
+
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class TflmArena:
+    """Bytes. `head` activations and scratch, `tail` what stays; `total` is arena_used_bytes(), `needed` the smallest
+    arena in which AllocateTensors() succeeds: more than `total` only where planning itself needs more than the plan.
+    `live`: by operator index, all of the head that is in use while it runs."""
+
+    head: int
+    tail: int
+    needed: int
+    live: dict[int, int]
+
+    @property
+    def total(self) -> int:
+        """Head and tail."""
+        return self.head + self.tail
+
+
+def tflm_arena(graph: Graph) -> TflmArena:
+    """The arena of a graph as it stands in the file (no rewrite). DftError for an operator without a size."""
+    sizes = spec.read_toml(spec.SPEC_DIR / SIZES, "table of TFLM's sizes")
+    scratch = [(op.index, n) for op in graph.ops for n in _scratch(graph, op)]
+    buffers = _buffers(graph, scratch)
+    head = greedy_bytes(buffers)
+    tail = _Tail()
+    at_plan, planning = _allocate(graph, sizes, len(scratch), len(buffers), tail)
+    needed = max(head + tail.used, at_plan + planning)
+    live = {
+        op.index: sum(b.bytes for b in buffers if b.first <= i + 1 <= b.last)
+        for i, op in enumerate(graph.ops)
+    }
+    return TflmArena(head, tail.used, -(-needed // ALIGN) * ALIGN, live)
+
+
+def greedy_bytes(buffers: list[Buffer]) -> int:
+    """Peak of the greedy plan: largest first (of equals the last first), each into the first gap that holds it among
+    those already placed whose time overlaps its own (memory_planner/greedy_memory_planner.cc)."""
+    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].bytes, -i))
+    placed = np.zeros((len(buffers), 4), np.int64)  # offset, end, first, last
+    for n, i in enumerate(order):
+        b = buffers[i]
+        before = placed[:n]
+        rivals = before[(before[:, 2] <= b.last) & (before[:, 3] >= b.first)]
+        offset = 0
+        for start, end in rivals[np.argsort(rivals[:, 0], kind="stable"), :2].tolist():
+            if start - offset >= b.bytes:
+                break
+            offset = max(offset, end)
+        placed[n] = offset, offset + b.bytes, b.first, b.last
+    return int(placed[:, 1].max(initial=0))
+
+
+class _Tail:
+    """The persistent end of the arena, growing downwards from a 16-byte boundary."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def take(self, size: int, align: int = ALIGN) -> None:
+        self.used = -(-(self.used + size) // align) * align
+
+
+def _buffers(graph: Graph, scratch: list[tuple[int, int]]) -> list[Buffer]:
+    """What the planner is given: every tensor without data, then the kernels' scratch. Step 0 is the model's input,
+    step i + 1 operator i; a tensor that nothing names is planned at step −1 (micro_allocation_info.cc)."""
+    first = [-1] * len(graph.tensors)
+    last = [-1] * len(graph.tensors)
+
+    def use(t: int, step: int) -> None:
+        first[t] = step if first[t] < 0 else first[t]
+        last[t] = step
+
+    for t in graph.inputs:
+        use(t, 0)
+    for i, op in enumerate(graph.ops):
+        for t in (*op.outputs, *(t for t in op.inputs if t >= 0)):
+            use(t, i + 1)
+    for t in graph.outputs:
+        use(t, len(graph.ops))
+    step = {op.index: i + 1 for i, op in enumerate(graph.ops)}
+    out = [Buffer(_up(t.nbytes), first[t.index], last[t.index]) for t in graph.tensors if t.data is None]
+    return out + [Buffer(_up(n), step[op], step[op]) for op, n in scratch]
+
+
+def _allocate(
+    graph: Graph, sizes: dict[str, Any], scratch: int, buffers: int, tail: _Tail
+) -> tuple[int, int]:
+    """Everything persistent in TFLM's order. Returns the tail's size when it plans, and the bytes that planning takes
+    at the other end."""
+    s: dict[str, int] = sizes["struct"]
+    for name in ("allocator", "planner", "micro_allocator", "builtin_allocator", "subgraph"):
+        tail.take(s[name], 4)
+    tail.take(s["eval_tensor"] * len(graph.tensors), 4)
+    tail.take(s["node"] * len(graph.ops), 4)
+    kernels = [_kernel(sizes, op) for op in graph.ops]
+    for k in kernels:
+        if k["options"]:
+            tail.take(k["options"], k["align"])
+    for k in kernels:
+        if k["data"]:
+            tail.take(k["data"])
+    for op in graph.ops:
+        for n in _prepared(graph, op):
+            tail.take(n)
+    if scratch:
+        tail.take(s["scratch_handle"] * scratch, 4)
+    at_plan = tail.used
+    for edge in (graph.inputs, graph.outputs):
+        tail.take(s["pointer"] * len(edge))
+        for _ in edge:  # a checked graph's edges have one scale each
+            tail.take(s["tensor"], 4)
+            tail.take(s["quantization"], 4)
+            tail.take(_int_array(1), 4)
+    requests = s["scratch_request"] * (scratch + s["scratch_requests_ahead"])
+    infos = s["pointer"] + s["allocation_info"] * (len(graph.tensors) + scratch)
+    return _up(at_plan), _up(requests + infos) + s["planned_buffer"] * buffers
+
+
+def _kernel(sizes: dict[str, Any], op: Op) -> dict[str, int]:
+    known: dict[str, dict[str, int]] = sizes["kernel"]
+    if op.kind not in known:
+        raise DftError(
+            f"what TFLM's {op.kind} (operator {op.index}) takes from its arena is not known",
+            f"add it to spec/{SIZES}",
+        )
+    return known[op.kind]
+
+
+def _scratch(graph: Graph, op: Op) -> list[int]:
+    """Scratch that the reference kernel asks for (reduce_common.cc, mirror_pad.cc), each a buffer of the head."""
+    rank = len(graph.tensors[op.inputs[0]].shape)
+    if op.kind in ("MEAN", "SUM"):
+        return [4 * graph.tensors[op.outputs[0]].elements, 4 * rank, 4 * graph.tensors[op.inputs[1]].elements]
+    if op.kind in ("REDUCE_MAX", "REDUCE_MIN"):
+        return [4 * rank, 4 * graph.tensors[op.inputs[1]].elements]
+    if op.kind == "MIRROR_PAD":
+        return [4 * rank, 4 * rank]
+    return []
+
+
+def _prepared(graph: Graph, op: Op) -> list[int]:
+    """What the kernel's Prepare keeps: a multiplier and a shift of every channel, or a copy of the output's shape."""
+    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        channels = graph.tensors[op.outputs[0]].shape[-1]
+        return [4 * channels, 4 * channels]
+    if op.kind == "FULLY_CONNECTED":
+        quant = graph.tensors[op.inputs[1]].quant
+        return [4 * len(quant.scale)] * 2 if quant is not None and quant.per_channel else []
+    if op.kind in ("GATHER", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE"):
+        return [_int_array(len(graph.tensors[op.outputs[0]].shape))]
+    return []
+
+
+def _int_array(length: int) -> int:
+    """sizeof of a TfLiteIntArray."""
+    return 4 + 4 * length
+
+
+def _up(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
