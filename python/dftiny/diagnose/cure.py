@@ -20,15 +20,17 @@ from dftiny.diagnose.floats import FloatNet, input_values, run
 from dftiny.diagnose.measure import answer_db
 from dftiny.diagnose.ranges import Seen, observe
 from dftiny.diagnose.requantise import requantised
-from dftiny.diagnose.twin import float_twin
+from dftiny.diagnose.twin import float_twin, rewritten
 from dftiny.errors import DftError
 
 
 @dataclass(frozen=True, eq=False)
 class Cured:
-    """The new int8 model; `method` that made it and `sqnr_db` of its logits, by method, on calibration tiles."""
+    """The new int8 model and its float twin (equalised like it); `method` that made it and `sqnr_db` of its logits, by
+    method, on calibration tiles."""
 
     model: bytes
+    floats: bytes
     method: Method
     equalised_tensors: int
     sqnr_db: dict[str, float]
@@ -46,7 +48,7 @@ def cured(model: bytes, floats: bytes, tiles: np.ndarray, cures: Cures, name: st
     changed = 0
     if cures.equalise:
         net, factors = equalised(net, seen)
-        seen, changed = observe(net, tiles), len(factors)
+        seen, changed, floats = observe(net, tiles), len(factors), rewritten(floats, net)
     methods = (
         METHODS if cures.method == "best" else ("minmax",) if cures.method == "converter" else (cures.method,)
     )
@@ -61,7 +63,7 @@ def cured(model: bytes, floats: bytes, tiles: np.ndarray, cures: Cures, name: st
         raise refused or DftError(f"{name} has no calibration method")
     figures = {m: _figure(b, name, tiles, logits) for m, b in made.items()}
     best = max(made, key=lambda m: figures[m])
-    return Cured(made[best], best, changed, {k: round(v, 3) for k, v in figures.items()})
+    return Cured(made[best], floats, best, changed, {k: round(v, 3) for k, v in figures.items()})
 
 
 def _made(

@@ -164,7 +164,8 @@ def _factors(chain: Chain, seen: Mapping[int, Seen], weights: Mapping[int, np.nd
     wanted = np.sqrt(np.where(alive, weight, 1) / np.where(alive, reach, 1))
     middle = np.exp(np.log(wanted[alive]).mean())
     idle = np.where(weight > 0, weight, middle) if known else np.full(n, middle)
-    return np.clip(np.where(alive, wanted, idle) / middle, 1 / LIMIT, LIMIT)
+    factors: np.ndarray = np.clip(np.where(alive, wanted, idle) / middle, 1 / LIMIT, LIMIT)
+    return factors
 
 
 def _weights(net: FloatNet, seen: Mapping[int, Seen]) -> dict[int, np.ndarray]:

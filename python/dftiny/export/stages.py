@@ -86,7 +86,7 @@ def _improved(
         reference = tflite.reference(made.model, hard)
     figures = ", ".join(f"{k} {v:.1f} dB" for k, v in made.sqnr_db.items())
     progress.say(f"calibration {made.method} ({figures} on the calibration tiles)")
-    return replace(converted, model=made.model, separate=made.model, reference=reference)
+    return replace(converted, model=made.model, separate=made.model, floats=made.floats, reference=reference)
 
 
 def _explained(source: Source, converted: tflite.Converted, progress: Progress) -> Diagnosis:

@@ -113,7 +113,7 @@ def main() -> None:
         np.save("keras.npy", float_logits(model, gate))
         data, before = convert(model, np.load(request["calibration"]))
         Path("separate.tflite").write_bytes(unshared(data))
-        Path("float.tflite").write_bytes(before)
+        Path("float.tflite").write_bytes(unshared(before))
         Path("model.tflite").write_bytes(data)
     np.save("reference.npy", reference(data, (gate.astype(np.int16) - 128).astype(np.int8)))
 

@@ -110,6 +110,10 @@ def test_equalisation_changes_nothing_in_float_and_undoes_the_damage(sound: Twin
         if t.data is not None and t.dtype == np.int8:  # what comes out does not depend on the damage
             assert np.abs(t.data.astype(int) - u.data).max() <= 1
     assert agreement(ill, made) > agreement(sound, sound.model) - 5
+    again = cured(ill.model, ill.floats, ill.tiles, Cures("mse", True, True), "ill")
+    twin = float_twin(graph.load(again.model), again.floats)  # the cured model has a twin again
+    after = run(twin, input_values(twin.graph, ill.tiles))[twin.graph.outputs[0]].reshape(-1, 1)
+    np.testing.assert_allclose(after, logits(sound), rtol=1e-4, atol=1e-4)
 
 
 def test_chains_end_where_scaling_would_change_the_answer(sound: Twins) -> None:
