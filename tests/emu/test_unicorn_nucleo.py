@@ -15,7 +15,7 @@ from dftiny import spec
 from dftiny.bundle import Bundle
 from dftiny.link import messages
 from dftiny.link.device import Device
-from dftiny.link.frame import FrameDecoder, encode, max_payload
+from dftiny.link.frame import FrameDecoder, encode
 from dftiny.target import load_target
 
 pytestmark = pytest.mark.emu
@@ -116,9 +116,11 @@ def test_the_receiver_is_polled_before_its_fifo_can_overflow(elf: Path, tile: by
     chip = H743(elf)
     chip.run()
     chip.count_instructions()
-    n = max_payload() - 8
+    n = 256
     for i, offset in enumerate(range(0, len(tile) // 4, n)):
-        piece = messages.encode("input", i & 0xFF, image_id=1, offset=offset, data=tile[offset : offset + n])
+        data = tile[offset : offset + n]
+        where = {"session": 0, "image_id": 1, "offset": offset, "raw_bytes": len(data)}
+        piece = messages.encode("input", i & 0xFF, **where, coding=messages.coding("raw"), data=data)
         chip.write(encode(piece), 1.0)
     chip.polled_at = chip.instructions
     replies = FrameDecoder().feed(chip.read(1.0))

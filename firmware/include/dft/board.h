@@ -56,6 +56,8 @@ typedef struct dft_board {
     uint32_t received_bytes_max; /* kept by the receiver while nobody reads; 0 where it cannot lose any */
     const dft_board_check *checks;
     uint32_t checks_n;
+    /* Bytes that read() would give at once, asked often; null where nothing is received while the engine computes. */
+    uint32_t (*received_bytes)(void);
 } dft_board;
 
 extern const dft_board dft_the_board;

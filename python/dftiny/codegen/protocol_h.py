@@ -16,7 +16,10 @@ from dftiny.errors import DftError
 
 # Field types of protocol.toml and their bytes; "rest" is what remains of the payload.
 FIELD_BYTES: Mapping[str, int] = MappingProxyType(
-    {"u8": 1, "u16": 2, "u32": 4, "u64": 8, "bytes8": 8, "bytes32": 32, "str16": 16, "rest": 0}
+    {
+        **{"u8": 1, "u16": 2, "u32": 4, "u64": 8, "i32": 4},
+        **{"bytes8": 8, "bytes12": 12, "bytes32": 32, "str16": 16, "rest": 0},
+    }
 )
 
 
@@ -33,7 +36,9 @@ def protocol_h(protocol: Mapping[str, Any], digest: bytes) -> str:
         *(f"#define DFT_{kind.upper()}_BYTES {n}u" for kind, n in FIELD_BYTES.items() if kind[0] in "bs"),
         "",
         *_constants("status", "DFT_REPLY_", protocol["status"]),
+        *_constants("coding", "DFT_CODING_", protocol["coding"]),
         *_constants("caps", "DFT_CAP_", protocol["caps"]),
+        *_constants("decision", "DFT_DECISION_", protocol["decision"]),
         *_constants("reset_cause", "DFT_RESET_", protocol["reset_cause"]),
         *_constants("fault", "DFT_FAULT_", protocol["fault"]),
         *_constants("selftest", "DFT_SELFTEST_", protocol["selftest"]),

@@ -32,6 +32,7 @@ def regions_c(needs: FirmwareNeeds, target: Target) -> str:
     for need in needs.regions:
         attributes = f'__attribute__((aligned({need.align}), section("{arena_section(need.name)}")))'
         lines.append(f"static uint8_t arena_{need.name}[{need.bytes}] {attributes};")
+    lines += _staging(needs, target)
     lines += ["", "const dft_region dft_regions[] = {"]
     lines += [f'    {{"{n.name}", arena_{n.name}, {n.bytes}u}},' for n in needs.regions]
     lines += ["};", f"const uint32_t dft_regions_n = {len(needs.regions)}u;", ""]
@@ -42,6 +43,33 @@ def regions_c(needs: FirmwareNeeds, target: Target) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def staging_region(needs: FirmwareNeeds, target: Target) -> str:
+    """The arena region where a second input fits beside the plan, "" when there is none.
+
+    There the next tile is received while one is computed. Regions are tried from the last, which plans fill last; the
+    region of stack and statics never.
+    """
+    taken = {n.name: n.bytes for n in needs.regions}
+    for r in reversed(target.arena_regions):
+        room = r.bytes - taken.get(r.name, 0) - r.align
+        if r is not target.statics_region and room >= needs.input_bytes:
+            return r.name
+    return ""
+
+
+def _staging(needs: FirmwareNeeds, target: Target) -> list[str]:
+    region = staging_region(needs, target)
+    if not region:
+        return ["", "int8_t *const dft_staging = 0;", "const uint32_t dft_staging_bytes = 0;"]
+    section = f'__attribute__((aligned(4), section("{arena_section(region)}")))'
+    return [
+        "",
+        f"static int8_t staging[{needs.input_bytes}] {section};",
+        "int8_t *const dft_staging = staging;",
+        f"const uint32_t dft_staging_bytes = {needs.input_bytes}u;",
+    ]
 
 
 def _check(need: RegionNeed, target: Target) -> None:

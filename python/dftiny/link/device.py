@@ -48,6 +48,10 @@ class Hello:
     input_bytes: int
     output_bytes: int
     reset_cause: int
+    uid: bytes
+    session: int
+    window: int
+    baud: int
 
     @property
     def claims(self) -> frozenset[str]:
@@ -149,10 +153,11 @@ class Device:
         self._link_patience, self._run_patience = _Patience(), _Patience()
         # Part of a request that nobody answered may still lie before the board, in front of the next one.
         self._doubtful = False
-        self._piece_max = frame.max_payload() - 8  # image_id and offset
+        self._piece_max = frame.max_payload() - messages.layout("input").bytes
         self._piece = self._piece_max
         # Ids start anywhere, so that a reply kept from an earlier session is never taken for ours.
         self._next_id = int.from_bytes(os.urandom(4), "little")
+        self._session = int.from_bytes(os.urandom(4), "little") | 1  # 0 would only ask
         self._identity: Hello | None = None
         self._run_s = RUN_S
 
@@ -245,7 +250,7 @@ class Device:
     def hello(self) -> Hello:
         """Poll until something answers. DftError when nothing, or something else, is there."""
         try:
-            reply = self._exchange("hello", limit_s=self._hello_s)
+            reply = self._exchange("hello", limit_s=self._hello_s, session=self._session)
         except Silent:
             raise self._nobody() from None
         if reply.name != "hello_reply":
@@ -314,15 +319,13 @@ class Device:
             self.count.busy_s += time.monotonic() - start
             self.count.input_bytes += len(tile)
             start = time.monotonic()
-            reply = self._exchange(
-                "run", limit_s=self._run_s, run_id=self._new_id(), image_id=image_id, input_crc=crc
-            )
+            reply = self._run(image_id, crc)
             # A board that has shown how long it takes need not be waited for as long as an unknown one.
             self._run_s = min(RUN_S, max(self._silence_s, 20 * (time.monotonic() - start)))
             status = self._status(reply)
             if status == "ok":
                 return self._result(reply)
-            if status not in ("no_input", "bad_crc"):
+            if status not in ("no_input", "bad_crc", "other_session"):
                 raise CheckFailed(
                     f"the board on {self.name} could not run the model: {status}",
                     "see its log, or bench with --trace",
@@ -331,6 +334,18 @@ class Device:
         raise LinkLost(
             f"the board on {self.name} lost the same tile {MAX_RESTARTS} times (does it keep resetting?)"
         )
+
+    def _run(self, image_id: int, crc: int) -> Message:
+        """The outcome of one run; `running` only says that it was accepted."""
+        ids = {"session": self._session, "run_id": self._new_id(), "image_id": image_id}
+        end = time.monotonic() + self._run_s
+        reply = self._exchange("run", limit_s=self._run_s, **ids, input_crc=crc, photo_id=0)
+        while self._status(reply) == "running":
+            if time.monotonic() >= end:
+                raise Silent(f"the board on {self.name} does not come to an end of one tile")
+            later = self._reply("run", time.monotonic() + self._run_patience.wait_s())
+            reply = later or self._exchange("run", limit_s=self._run_s, **ids, input_crc=crc, photo_id=0)
+        return reply
 
     def _result(self, reply: Message) -> Result:
         output = np.frombuffer(reply["output"], dtype=np.int8).copy()
@@ -350,9 +365,9 @@ class Device:
         attempts = 0
         while received < len(tile):
             piece = tile[received : received + self._piece]
-            reply = self._ask(
-                "input", attempts > 0, {"image_id": image_id, "offset": received, "data": piece}
-            )
+            where = {"session": self._session, "image_id": image_id, "offset": received}
+            coded = {"raw_bytes": len(piece), "coding": messages.coding("raw"), "data": piece}
+            reply = self._ask("input", attempts > 0, where | coded)
             attempts = attempts + 1 if reply is None else 0
             if reply is None:
                 if attempts > 1 and time.monotonic() >= end:
@@ -367,6 +382,8 @@ class Device:
             self._seq = (self._seq + 1) % 256
             end = time.monotonic() + self._silence_s
             status = self._status(reply)
+            if status in ("other_session", "busy"):
+                return False
             if status not in ("ok", "bad_offset"):
                 raise CheckFailed(f"the board on {self.name} refused a tile of {len(tile)} bytes: {status}")
             # A sound board that had the piece before now has this one too.

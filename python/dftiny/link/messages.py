@@ -18,7 +18,10 @@ from dftiny.link.frame import Frame
 
 # protocol.toml's field types → struct's. "rest" has no fixed size and is handled apart.
 _STRUCT = MappingProxyType(
-    {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "bytes8": "8s", "bytes32": "32s", "str16": "16s"}
+    {
+        **{"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i"},
+        **{"bytes8": "8s", "bytes12": "12s", "bytes32": "32s", "str16": "16s"},
+    }
 )
 
 
@@ -40,6 +43,11 @@ class Layout:
     def format(self) -> str:
         """struct format of the fixed part (little endian, no padding)."""
         return "<" + "".join(_STRUCT[kind] for _, kind in self.fixed)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the fixed part."""
+        return struct.calcsize(self.format)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,17 @@ def layout(name: str) -> Layout:
 def status_code(name: str) -> int:
     """The wire value of a status, e.g. status_code("no_input")."""
     return int(spec.protocol()["status"][name])
+
+
+def coding(name: str) -> int:
+    """The wire value of a piece's coding, "raw" or "packed"."""
+    return int(spec.protocol()["coding"][name])
+
+
+def decision_name(code: int) -> str:
+    """The name of a photo's decision: "none", "real", "fake", "undecided"; "decision 9" for one that is unknown."""
+    names: dict[int, str] = {int(v): k for k, v in spec.protocol()["decision"].items()}
+    return names.get(code, f"decision {code}")
 
 
 @cache

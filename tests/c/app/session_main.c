@@ -1,5 +1,5 @@
 /* The device's message handling as a filter, for tests: each input line "TYPE PAYLOAD" (decimal, hex, "-" for none)
- * is a request, each output line "TYPE PAYLOAD HALT" its reply. Arguments: input bytes, output bytes, what goes wrong.
+ * is a request, each output line "TYPE PAYLOAD HALT" its reply; a run that was accepted gives a second one. Arguments: input bytes, output bytes, what goes wrong.
  * The engine adds one to every input byte, in place, and puts out the first bytes: the output overwrites the input. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,15 @@ const dft_region dft_regions[] = {{NULL, NULL, 0}};
 const uint32_t dft_regions_n = 0;
 uint32_t dft_op_ticks[OPS];
 const uint32_t dft_op_ticks_n = OPS;
+
+int8_t *const dft_staging = NULL;
+const uint32_t dft_staging_bytes = 0;
+
+/* Four tiles at most; an output is its own evidence: real from 100 on, fake to -100. */
+static int16_t evidence[256];
+static const int32_t real_from[4] = {100, 100, 100, 100}, fake_to[4] = {-100, -100, -100, -100};
+static const int32_t nowhere[4] = {1, 1, 1, 1}, zeros[4] = {0, 0, 0, 0};
+const dft_verdict_model dft_the_verdict = {4, evidence, real_from, fake_to, nowhere, zeros, nowhere, zeros};
 
 static int8_t *arena;
 static uint32_t in_bytes;
@@ -56,6 +65,19 @@ static uint32_t fake_caps(void) { return strcmp(trouble, "nohalt") == 0 ? 0u : D
 
 static uint32_t fake_number(void) { return 7; }
 
+static uint32_t fake_baud_near(uint32_t wanted) { return wanted > 3000000u ? 0u : wanted; }
+
+static dft_status fake_set_baud(uint32_t wanted) { return wanted == 0 ? DFT_ERR_SIZE : DFT_OK; }
+
+static void fake_identity(uint8_t id[DFT_IDENTITY_BYTES]) { memset(id, 9, DFT_IDENTITY_BYTES); }
+
+static bool fake_fault(dft_fault *record) {
+    *record = (dft_fault){.kind = 2, .pc = 0x08001234, .sp = 0x20001000, .boot_id = 6};
+    return strcmp(trouble, "faulted") == 0;
+}
+
+static void fake_kick(void) {}
+
 static dft_stack fake_stack(void) { return (dft_stack){NULL, NULL}; }
 
 static const uint8_t digest[32] = {1, 2, 3};
@@ -78,7 +100,21 @@ static const dft_board board = {
     .boot_id = fake_number,
     .reset_cause = fake_number,
     .stack = fake_stack,
+    .baud = fake_number,
+    .baud_near = fake_baud_near,
+    .set_baud = fake_set_baud,
+    .identity = fake_identity,
+    .fault = fake_fault,
+    .kick = fake_kick,
 };
+
+static void show(const dft_reply *reply) {
+    printf("%u ", reply->type);
+    for (uint32_t i = 0; i < reply->n; i++) {
+        printf("%02x", reply->payload[i]);
+    }
+    printf("%s %d\n", reply->n == 0 ? "-" : "", reply->then_halt);
+}
 
 /* The payload lies on the heap in its exact size: reading past it is seen. */
 static void answer(dft_session *session, const char *line) {
@@ -99,13 +135,15 @@ static void answer(dft_session *session, const char *line) {
         (void)sscanf(text + 2 * i, "%2x", &value);
         payload[i] = (uint8_t)value;
     }
-    dft_session_answer(session, &(dft_request){(uint8_t)type, payload, n}, &reply);
-    printf("%u ", reply.type);
-    for (uint32_t i = 0; i < reply.n; i++) {
-        printf("%02x", reply.payload[i]);
-    }
-    printf("%s %d\n", reply.n == 0 ? "-" : "", reply.then_halt);
+    dft_session_answer(session, &(dft_request){(uint8_t)type, 0, payload, n}, &reply);
     free(payload);
+    if (reply.type != DFT_NO_REPLY) {
+        show(&reply);
+    }
+    uint8_t seq = 0;
+    if (dft_session_work(session, &reply, &seq)) {
+        show(&reply);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -114,11 +152,14 @@ int main(int argc, char **argv) {
     if (session == NULL || argc != 4 || setvbuf(stdout, NULL, _IOLBF, BUFSIZ) != 0) {
         return 2;
     }
+    for (int i = 0; i < 256; i++) {
+        evidence[i] = (int16_t)(i - 128);
+    }
     in_bytes = (uint32_t)atoi(argv[1]);
     out_bytes = (uint32_t)atoi(argv[2]);
     trouble = argv[3];
     arena = malloc(in_bytes > out_bytes ? in_bytes : out_bytes);
-    printf("%d\n", dft_session_open(session, &board, &engine));
+    printf("%d\n", dft_session_open(session, &board, &engine, NULL));
     while (fgets(line, (int)sizeof line, stdin) != NULL) {
         answer(session, line);
     }

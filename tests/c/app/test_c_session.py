@@ -17,13 +17,13 @@ from dftiny.link.frame import Frame, max_payload
 ROOT = Path(__file__).resolve().parents[3]
 SRC = ROOT / "firmware" / "src"
 TILE = bytes(range(40))
-OK, BAD_LENGTH, UNKNOWN, BAD_OFFSET, NO_INPUT, BAD_CRC, ENGINE_FAILED, NOT_SUPPORTED = (
-    spec.protocol()["status"][n]
-    for n in (
-        *("ok", "bad_length", "unknown_type", "bad_offset"),
-        *("no_input", "bad_crc", "engine_failed", "not_supported"),
-    )
-)
+STATUS = spec.protocol()["status"]
+OK, BAD_LENGTH, UNKNOWN, BAD_OFFSET = (STATUS[n] for n in ("ok", "bad_length", "unknown_type", "bad_offset"))
+NO_INPUT, BAD_CRC, ENGINE_FAILED = (STATUS[n] for n in ("no_input", "bad_crc", "engine_failed"))
+NOT_SUPPORTED, BUSY, RUNNING = (STATUS[n] for n in ("not_supported", "busy", "running"))
+SESSION = 77
+REQUESTS = [n for n in messages.layouts() if not n.endswith("_reply")]
+SOURCES = ("commands", "crc", "input", "selftest", "stackmeter", "unpack", "verdict")
 DFT_ERR_REGION, DFT_ERR_SIZE = 1, 5
 
 
@@ -51,6 +51,9 @@ class Session:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{kind} {payload.hex() or '-'}\n")
         self.process.stdin.flush()
+        return self.reply()
+
+    def reply(self) -> messages.Message:
         reply, data, halt = self._line().split()
         self.halted = halt == "1"
         return messages.decode(Frame(int(reply), 0, b"" if data == "-" else bytes.fromhex(data)))
@@ -60,12 +63,16 @@ class Session:
         return self.raw(frame.type, frame.payload)
 
     def piece(self, image_id: int, offset: int, data: bytes) -> tuple[int, int]:
-        reply = self.ask("input", image_id=image_id, offset=offset, data=data)
+        where = {"session": SESSION, "image_id": image_id, "offset": offset}
+        coded = {"raw_bytes": len(data), "coding": messages.coding("raw"), "data": data}
+        reply = self.ask("input", **where, **coded)
         assert reply["image_id"] == image_id
         return reply["status"], reply["received"]
 
     def run(self, run_id: int, image_id: int, data: bytes = TILE) -> messages.Message:
-        return self.ask("run", run_id=run_id, image_id=image_id, input_crc=zlib.crc32(data))
+        ids = {"session": SESSION, "run_id": run_id, "image_id": image_id, "photo_id": 0}
+        reply = self.ask("run", **ids, input_crc=zlib.crc32(data))
+        return self.reply() if reply["status"] == RUNNING else reply
 
     def end(self) -> None:
         _, errors = self.process.communicate(timeout=20)
@@ -74,7 +81,7 @@ class Session:
 
 @pytest.fixture(scope="module")
 def program(compile_c: Callable[[list[Path]], Path]) -> Path:
-    sources = (SRC / f"{name}.c" for name in ("commands", "crc", "stackmeter"))
+    sources = (SRC / f"{name}.c" for name in (SOURCES))
     return compile_c([Path(__file__).with_name("session_main.c"), *sources])
 
 
@@ -84,6 +91,7 @@ def start(program: Path) -> Iterator[Callable[..., Session]]:
 
     def started(inputs: int = len(TILE), outputs: int = 4, trouble: str = "none") -> Session:
         sessions.append(Session(program, inputs, outputs, trouble))
+        sessions[-1].ask("hello", session=SESSION)
         return sessions[-1]
 
     yield started
@@ -98,13 +106,14 @@ def sent(session: Session, image_id: int = 1, data: bytes = TILE) -> None:
 
 
 def test_hello_names_and_cuts(start: Callable[..., Session]) -> None:
-    hello = start().ask("hello")
+    hello = start().ask("hello", session=0)
     assert hello["protocol_digest"] == spec.protocol_digest()
     assert hello["bundle_digest"] == bytes([1, 2, 3]) + bytes(29)
     assert hello["engine"] == "a name that is far too long for its field"[:15]
     assert (hello["board"], hello["input_bytes"], hello["output_bytes"]) == ("fake", 40, 4)
     caps = spec.protocol()["caps"]
-    assert hello["caps"] == caps["halt"] | caps["op_ticks"]
+    names = ("halt", "op_ticks", "packed", "baud", "selftest", "fault_record", "verdict")
+    assert hello["caps"] == sum(caps[n] for n in names)
 
 
 def test_a_run_gives_output_and_ticks(start: Callable[..., Session]) -> None:
@@ -193,15 +202,16 @@ def test_an_engine_that_fails_says_so_and_keeps_saying_it(start: Callable[..., S
 def test_an_engine_that_refused_its_memory_still_says_hello(start: Callable[..., Session]) -> None:
     session = start(trouble="open")
     assert session.opened == DFT_ERR_REGION
-    assert session.ask("hello")["input_bytes"] == 0
+    assert session.ask("hello", session=0)["input_bytes"] == 0
     assert session.piece(1, 0, TILE)[0] == BAD_LENGTH
     assert session.run(1, 1)["status"] == ENGINE_FAILED
     assert session.ask("stats")["arena_bytes"] == 0
 
 
 def test_an_output_that_fits_no_reply_is_refused_at_open(start: Callable[..., Session]) -> None:
-    assert start(outputs=max_payload() - 13).opened == 0
-    assert start(outputs=max_payload() - 12).opened == DFT_ERR_SIZE
+    longest = max_payload() - messages.layout("run_reply").bytes
+    assert start(outputs=longest).opened == 0
+    assert start(outputs=longest + 1).opened == DFT_ERR_SIZE
 
 
 def test_operator_ticks(start: Callable[..., Session]) -> None:
@@ -226,7 +236,8 @@ def test_halt_where_it_is_possible(start: Callable[..., Session]) -> None:
 
 def test_requests_of_wrong_length_or_type(start: Callable[..., Session]) -> None:
     session = start()
-    lengths = {"hello": 1, "input": 7, "run": 11, "stats": 1, "op_ticks": 3, "halt": 1}
+    lengths = {n: messages.layout(n).bytes + 1 for n in REQUESTS} | {"input": 14, "run": 19}
+    assert len(lengths) == 10
     for name, n in lengths.items():
         reply = session.raw(messages.layout(name).id, bytes(n))
         assert (reply.name, reply["of_type"], reply["status"]) == (
@@ -239,7 +250,7 @@ def test_requests_of_wrong_length_or_type(start: Callable[..., Session]) -> None
 
 
 def test_the_longest_request_is_taken_whole(start: Callable[..., Session]) -> None:
-    data = bytes(i % 251 for i in range(max_payload() - 8))
+    data = bytes(i % 251 for i in range(max_payload() - messages.layout("input").bytes))
     session = start(inputs=len(data))
     assert session.piece(1, 0, data) == (OK, len(data))
     assert session.run(1, 1, data)["status"] == OK
@@ -256,4 +267,4 @@ def test_random_requests_are_always_answered(start: Callable[..., Session]) -> N
         session.raw(rng.choice([*kinds, rng.randrange(256)]), payload)
         if session.halted:
             session.halted = False
-    assert session.ask("hello")["input_bytes"] == len(TILE)
+    assert session.ask("hello", session=0)["input_bytes"] == len(TILE)

@@ -19,7 +19,9 @@ from dftiny.link.frame import Frame, FrameDecoder, encode, max_payload
 from dftiny.link.transport import Transport
 
 ANSWER_S = 5.0
-REQUESTS = ("hello", "input", "run", "stats", "op_ticks", "halt")
+REQUESTS = tuple(n for n in messages.layouts() if not n.endswith("_reply"))
+SESSION = 5
+PIECE_BYTES = messages.layout("input").bytes
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def damaged_frames(rng: random.Random) -> Iterator[bytes]:
         yield cobs.encode(bytes(n) + zlib.crc32(bytes(n)).to_bytes(4, "little")) + b"\0"
     for code in (1, 2, 254, 255):  # a block that promises more than comes, or nothing
         yield bytes([code]) * rng.randrange(1, 4) + b"\0"
-    good = encode(Frame(messages.layout("hello").id, 1, b""))
+    good = encode(messages.encode("hello", 1, session=0))
     for cut in range(1, len(good) - 1):
         yield good[:cut] + b"\0"
         yield good[:cut] + bytes([good[cut] ^ 1 or 2]) + good[cut + 1 :]
@@ -82,7 +84,7 @@ def test_damaged_frames_are_counted_and_not_answered(link: Transport, bundle: Pa
     bad = list(damaged_frames(random.Random(12)))
     for one in bad:
         assert link.write(one, ANSWER_S)
-    hello = encode(Frame(messages.layout("hello").id, 77, b""))
+    hello = encode(messages.encode("hello", 77, session=0))
     assert link.write(hello, ANSWER_S)
     assert [r.seq for r in replies(link, 77)] == [77]
     assert still_well(link, load_bundle(bundle)).stats().frames_bad == len(bad)
@@ -129,12 +131,18 @@ def hostile(rng: random.Random, input_bytes: int) -> Frame:
         rng.randrange(max_payload()),
     )
     if name in ("input", "run") and rng.random() < 0.7:
-        words = b"".join(rng.choice(numbers).to_bytes(4, "little") for _ in range(2))
-        n = rng.choice((*lengths, input_bytes, input_bytes + 1))
-        tail = rng.randbytes(4) if name == "run" else rng.randbytes(min(n, max_payload() - 8))
-        payload = words + tail
-    else:
-        payload = rng.randbytes(rng.choice(lengths))
+        session, image_id, offset, run_id = (rng.choice(numbers) for _ in range(4))
+        session = rng.choice((session, SESSION, SESSION, SESSION))
+        data = rng.randbytes(min(rng.choice((*lengths, input_bytes)), max_payload() - PIECE_BYTES))
+        raw = rng.choice((len(data), len(data), len(data) + 1, rng.randrange(1 << 16)))
+        if name == "run":
+            ids = {"session": session, "run_id": run_id, "image_id": image_id, "photo_id": 0}
+            return messages.encode(name, 0, **ids, input_crc=rng.choice(numbers))
+        where = {"session": session, "image_id": image_id, "offset": offset, "raw_bytes": raw}
+        return messages.encode(name, 0, **where, coding=rng.choice((0, 0, 1, 2)), data=data)
+    payload = rng.randbytes(rng.choice((*lengths, messages.layout(name).bytes)))
+    if kind == messages.layout("hello").id and len(payload) == messages.layout("hello").bytes:
+        return messages.encode("hello", 0, session=rng.choice((0, SESSION)))  # another one would take over
     if kind == messages.layout("halt").id:
         payload = payload or b"\0"
     return Frame(kind, 0, payload)
@@ -144,15 +152,23 @@ def is_too_long_or_short(frame: Frame, input_bytes: int) -> bool:
     """What `bad_length` is for: a payload that is not its message's, or a piece that ends behind the input."""
     names = {messages.layout(n).id: n for n in REQUESTS}
     name, n = names.get(frame.type), len(frame.payload)
-    if name == "input":
-        return n < 8 or int.from_bytes(frame.payload[4:8], "little") + n - 8 > input_bytes
-    return name is not None and n != {"run": 12, "op_ticks": 2}.get(name, 0)
+    if name != "input":
+        return name is not None and n != messages.layout(name).bytes
+    if n < PIECE_BYTES:
+        return True
+    piece = messages.decode(frame)
+    if piece["session"] != SESSION:
+        return False
+    behind = piece["offset"] + piece["raw_bytes"] > input_bytes
+    return behind or (piece["coding"] == messages.coding("raw") and piece["raw_bytes"] != len(piece["data"]))
 
 
 def test_hostile_messages_get_one_answer_each(link: Transport, bundle: Path) -> None:
     rng = random.Random(13)
     loaded = load_bundle(bundle)
-    input_bytes = Device(link).hello().input_bytes
+    claim = messages.encode("hello", 255, session=SESSION)
+    assert link.write(encode(claim), ANSWER_S)
+    input_bytes = messages.decode(replies(link, 255)[-1])["input_bytes"]
     seen: set[tuple[str, int]] = set()
     for i in range(1500):
         frame = hostile(rng, input_bytes)
@@ -167,7 +183,10 @@ def test_hostile_messages_get_one_answer_each(link: Transport, bundle: Path) -> 
     status = messages.status_code
     assert {
         *(("error_reply", status(s)) for s in ("bad_length", "unknown_type")),
-        *(("input_reply", status(s)) for s in ("ok", "bad_length", "bad_offset")),
-        ("run_reply", status("no_input")),
+        *(
+            ("input_reply", status(s))
+            for s in ("ok", "bad_length", "bad_offset", "bad_coding", "other_session")
+        ),
+        *(("run_reply", status(s)) for s in ("no_input", "other_session")),
     } <= seen
     assert still_well(link, loaded).stats().frames_bad == 0

@@ -18,6 +18,7 @@ from dftiny.link.transport import SocketTransport
 
 Reply = tuple[str, dict[str, Any]]
 DIGEST = bytes(range(32))
+NO_PHOTO = {"photo_id": 0, "seen": 0, "evidence": 0, "decision": 0}
 
 
 class FakeBoard:
@@ -42,6 +43,7 @@ class FakeBoard:
         return "hello_reply", {
             "protocol_digest": spec.protocol_digest(), "bundle_digest": DIGEST, "engine": "fake", "board": "fake",
             "caps": 0, "tick_hz": 0, "boot_id": self.boot_id, "input_bytes": 100, "output_bytes": 1, "reset_cause": 0,
+            "uid": bytes(12), "session": 1, "window": 0, "baud": 0,
         }  # fmt: skip
 
     def on_input(self, asked: messages.Message) -> Reply:
@@ -58,6 +60,7 @@ class FakeBoard:
             "run_id": asked["run_id"],
             "status": status,
             "ticks": 5,
+            **NO_PHOTO,
             "output": bytes([self.input[0]]),
         }
 

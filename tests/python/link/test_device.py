@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from fake_board import DIGEST, FakeBoard, Reply, connected
+from fake_board import DIGEST, NO_PHOTO, FakeBoard, Reply, connected
 
 from dftiny import spec
 from dftiny.errors import CheckFailed, DftError
@@ -94,7 +94,7 @@ def test_a_board_whose_output_is_short_is_refused() -> None:
     def short(m: messages.Message) -> Reply | str:
         if m.name != "run":
             return "usual"
-        return "run_reply", {"run_id": m["run_id"], "status": 0, "ticks": 0, "output": b""}
+        return "run_reply", {"run_id": m["run_id"], "status": 0, "ticks": 0, **NO_PHOTO, "output": b""}
 
     with connected(FakeBoard(short)) as link:
         device = Device(link)
@@ -108,7 +108,7 @@ def test_a_board_that_cannot_run_is_a_failed_check() -> None:
         if m.name != "run":
             return "usual"
         status = messages.status_code("engine_failed")
-        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, "output": b""}
+        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, **NO_PHOTO, "output": b""}
 
     with connected(FakeBoard(fails)) as link, pytest.raises(CheckFailed, match="engine_failed"):
         Device(link).infer(TILE)
@@ -119,7 +119,7 @@ def test_a_board_that_always_forgets_is_lost_in_the_end() -> None:
         if m.name != "run":
             return "usual"
         status = messages.status_code("no_input")
-        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, "output": b""}
+        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, **NO_PHOTO, "output": b""}
 
     with connected(FakeBoard(forgets)) as link, pytest.raises(LinkLost, match="keep resetting"):
         Device(link).infer(TILE)
@@ -135,6 +135,7 @@ def test_a_board_swapped_in_mid_run_is_noticed() -> None:
                 "run_id": m["run_id"],
                 "status": messages.status_code("no_input"),
                 "ticks": 0,
+                **NO_PHOTO,
                 "output": b"",
             }
         return ("hello_reply", swapped) if m.name == "hello" and board.boot_id == 2 else "usual"

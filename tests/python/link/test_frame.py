@@ -26,7 +26,7 @@ frames = st.builds(Frame, st.integers(0, 255), st.integers(0, 255), st.binary(ma
 def real_fields(entry: dict[str, Any]) -> dict[str, Any]:
     shape = messages.layout(entry["message"])
     kinds = {**dict(shape.fixed), **({shape.rest: "rest"} if shape.rest else {})}
-    raw = {"bytes8", "bytes32", "rest"}
+    raw = {"bytes8", "bytes12", "bytes32", "rest"}
     return {n: bytes.fromhex(v) if kinds[n] in raw else v for n, v in entry["fields"].items()}
 
 
@@ -123,10 +123,10 @@ def test_wrong_fields_are_refused() -> None:
     with pytest.raises(messages.MessageError, match="has the fields"):
         messages.encode("run", run_id=1)
     with pytest.raises(messages.MessageError, match="run"):
-        messages.encode("run", run_id=-1, image_id=0, input_crc=0)
+        messages.encode("run", session=0, run_id=-1, image_id=0, input_crc=0, photo_id=0)
     with pytest.raises(messages.MessageError, match="unknown message type"):
         messages.decode(Frame(0x7E, 0, b""))
-    with pytest.raises(messages.MessageError, match="has 12 bytes"):
+    with pytest.raises(messages.MessageError, match="has 20 bytes"):
         messages.decode(Frame(messages.layout("run").id, 0, b"\0" * 13))
 
 
@@ -138,6 +138,6 @@ def test_replies_are_their_requests_with_the_top_bit() -> None:
 
 
 def test_trace_lines() -> None:
-    line = messages.describe(messages.encode("run_reply", 9, run_id=5, status=0, ticks=7, output=b"\x80"))
-    assert line == "  9 run_reply run_id=5 status=0 ticks=7 output=80"
+    line = messages.describe(messages.encode("input_reply", 9, image_id=5, received=7, status=0))
+    assert line == "  9 input_reply image_id=5 received=7 status=0"
     assert "type 0x7e" in messages.describe(Frame(0x7E, 1, b"ab"))
