@@ -33,6 +33,7 @@ from dftiny.errors import CheckFailed, DftError
 from dftiny.plan import DEFAULT_WISHES, Wishes
 
 if TYPE_CHECKING:
+    from dftiny.diagnose import Cures
     from dftiny.export.progress import Progress
     from dftiny.export.source import Source
 
@@ -279,10 +280,11 @@ def _require_golden(n: int) -> None:
         raise DftError(f"there are {n} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles")
 
 
-def _source_config(given: Source) -> dict[str, Any]:
-    """What the manifest keeps of the source."""
+def _source_config(given: Source, cures: Cures) -> dict[str, Any]:
+    """What the manifest keeps of the source, and of what was done to the converter's model."""
     normalisation = None if given.normalisation is None else asdict(given.normalisation)
-    return {"calibration_tiles": len(given.calibration), "normalisation": normalisation}
+    config = {"calibration_tiles": len(given.calibration), "normalisation": normalisation}
+    return {**config, "cures": asdict(cures)} if cures.any else config
 
 
 def export(
@@ -303,19 +305,22 @@ def export(
     classes: Sequence[str] | None = None,
     data: Path | None = None,
     library: Path | None = None,
+    cures: Cures | None = None,
+    explain: bool = False,
     quiet: bool = False,
 ) -> Manifest:
     """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
 
     `data` calibrates a checkpoint that comes without tiles, when `calibration` is not given and the folder exists.
     `library` is a further folder to write, the bundle as C for other firmware (library.py).
+    `cures` choose calibration, equalisation and biases instead of the converter's; `explain` says where int8 and float part.
 
     Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
     model is over budget.
     """
     from dftiny.export.progress import Progress
     from dftiny.export.source import open_source
-    from dftiny.export.stages import make_model
+    from dftiny.export.stages import NO_CURES, make_model
     from dftiny.library import refuse_library, write_library
     from dftiny.target import load_target
 
@@ -330,7 +335,7 @@ def export(
     _require_golden(len(given.golden))
     limit = given.threshold if threshold is None else threshold
     with new_folder(out, stage="bundle") as folder:
-        g, gates = make_model(given, folder, limit, progress)
+        g, gates = make_model(given, folder, limit, progress, cures=cures or NO_CURES, explain=explain)
         write_json(folder / GATES, gates)
         with progress.step(f"budget for {budget_target}, plan, C code"):
             made = write_bundle(
@@ -341,7 +346,7 @@ def export(
                 max_macs=max_macs,
                 wishes=wishes,
                 parents=given.parents,
-                config=_source_config(given),
+                config=_source_config(given, cures or NO_CURES),
                 metrics={"gates": gates},
             )
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")

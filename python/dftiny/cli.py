@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from dftiny import __version__
+from dftiny.diagnose import CHOICES, Choice, Cures
 from dftiny.errors import DftError
 
 RUNS = Path("dftiny-runs")
@@ -176,6 +177,7 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
         "dftiny export dftiny-runs/train --budget stm32h743     a trained checkpoint",
         "dftiny export net.onnx --calibration tiles/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --layout nchw",
         "dftiny export net.tflite                               int8 already: taken as it is",
+        "dftiny export net.onnx --calibration tiles/ --explain  where int8 and float part, and what to try",
         "dftiny export --library my-firmware/dftiny_model       and C with one header, for firmware of your own",
     )
 )
@@ -219,10 +221,26 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
     type=FOLDER,
     help="Also write the model as a C library: a CMake target and one header, for any firmware.",
 )
+@click.option(
+    "--calibration-method",
+    "method",
+    type=click.Choice(CHOICES),
+    default="converter",
+    show_default=True,
+    help="How activation ranges are chosen; best: by the logits' agreement with float on the calibration tiles.",
+)
+@click.option("--equalise", is_flag=True, help="Scale channels across layers so that their ranges are alike.")
+@click.option("--correct-bias", is_flag=True, help="Give back in the biases what rounding shifts on average.")
+@click.option(
+    "--explain", is_flag=True, help="Say where int8 and float part, and what to try (explain.json)."
+)
 @_plan_options
 def export(
     *,
     classes: str | None,
+    method: Choice,
+    equalise: bool,
+    correct_bias: bool,
     limit_bytes: int | None,
     input_by_rows: bool,
     without: tuple[str, ...],
@@ -236,7 +254,35 @@ def export(
     from dftiny.bundle import export as run
 
     wishes = _wishes(limit_bytes, input_by_rows, without)
-    run(classes=classes.split(",") if classes else None, data=RUNS / "data", wishes=wishes, **options)
+    names = classes.split(",") if classes else None
+    run(
+        classes=names,
+        data=RUNS / "data",
+        wishes=wishes,
+        cures=Cures(method, equalise, correct_bias),
+        **options,
+    )
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny diagnose model.tflite                          any int8 model, with its own weights in float",
+        "dftiny diagnose int8.tflite --float float.tflite --tiles photos/",
+        "dftiny diagnose dftiny-runs/bundle --json diagnosis.json",
+    )
+)
+@click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
+@click.option("--float", "float_path", type=ANY_PATH, help="The float .tflite that it was quantised from.")
+@click.option("--tiles", type=ANY_PATH, help="Inputs: a data folder, a folder of images or an .npz.")
+@click.option("--json", "json_path", type=ANY_PATH, help="Also write the diagnosis to this file.")
+def diagnose(**options: Any) -> None:
+    """Where int8 and float part.
+
+    Error by layer, likely causes with layer and channel, and what to try.
+    """
+    from dftiny.diagnosis import diagnose_command
+
+    diagnose_command(**options)
 
 
 @cli.command(

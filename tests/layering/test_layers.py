@@ -23,6 +23,7 @@ LEVEL = {
     # domain: numpy and small pure libraries
     "dftiny.graph": 1,
     "dftiny.int8": 1,
+    "dftiny.diagnose": 1,
     "dftiny.target": 1,
     "dftiny.steps": 1,
     "dftiny.rewrite": 1,
@@ -52,6 +53,7 @@ LEVEL = {
     # use cases
     "dftiny.bundle": 3,
     "dftiny.library": 3,
+    "dftiny.diagnosis": 3,
     "dftiny.evaluate": 3,
     "dftiny.build": 3,
     "dftiny.counting": 3,

@@ -1,7 +1,11 @@
-"""Source → model.onnx → model.tflite in a folder, passing every gate on the way; an int8 .tflite is taken as it is."""
+"""Source → model.onnx → model.tflite in a folder, passing every gate on the way; an int8 .tflite is taken as it is.
+
+Where int8 and float part too far, or `--explain` asks, the diagnosis is printed; cures are applied behind the converter.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +13,38 @@ import numpy as np
 
 from dftiny import graph as graphs
 from dftiny import int8
+from dftiny.artifact import write_json
+from dftiny.diagnose import Cures
+from dftiny.diagnose.cure import cured
+from dftiny.diagnose.explain import Diagnosis, diagnose, lines
+from dftiny.errors import CheckFailed, DftError
 from dftiny.export import gates, onnx, tflite, tiles
 from dftiny.export.progress import Progress
 from dftiny.export.source import Source
 
 GATE_TILES = 32
 FLOAT_GATES = ("float-int8", "int8-reference")
+EXPLAIN, FLOAT_MODEL = "explain.json", "float.tflite"
+NO_CURES = Cures()
+DOUBTFUL_DB = 15.0  # above the gate's limit, but worth a word
 
 
 def make_model(
-    source: Source, folder: Path, threshold: float, progress: Progress
+    source: Source,
+    folder: Path,
+    threshold: float,
+    progress: Progress,
+    *,
+    cures: Cures = NO_CURES,
+    explain: bool = False,
 ) -> tuple[graphs.Graph, dict[str, Any]]:
     """Write model.onnx and model.tflite into `folder`; returns the int8 graph and what gates.json will hold.
 
+    `explain` prints where int8 and float part and leaves explain.json and the float model there too.
     Raises DftError when a layer cannot be converted, CheckFailed when a gate fails.
     """
     if source.tflite_path is not None:
-        return _take_int8(source, source.tflite_path, folder, progress)
+        return _take_int8(source, source.tflite_path, folder, progress, cures, explain)
     onnx.require("onnx", "onnxsim", "onnxruntime", "tensorflow", "onnx2tf", "tf_keras")
     real = tiles.spread(source.calibration, GATE_TILES)
     hard = np.concatenate([real, source.golden, tiles.synthetic(source.size)])
@@ -36,25 +55,103 @@ def make_model(
         logits = onnx.run_onnx(path, real)
     with progress.step("int8 TFLite (onnx2tf, TFLiteConverter)"):
         converted = tflite.convert(path, source.calibration, hard)
-        (folder / "model.tflite").write_bytes(converted.model)
-        g = graphs.load(converted.model, name=source.name)
     passed.append(gates.same_float("onnx-keras", logits, converted.keras[: len(real)]))
+    converted = _improved(source, converted, hard, cures, progress)
+    (folder / "model.tflite").write_bytes(converted.model)
+    g = graphs.load(converted.model, name=source.name)
+    if explain:
+        (folder / FLOAT_MODEL).write_bytes(converted.floats)
+        found = _explained(source, converted, progress)
+        write_json(folder / EXPLAIN, found.as_json())
     with progress.step(f"gates: oracle, TFLite reference kernels, TFLM on {len(hard)} tiles"):
         x = int8.from_pixels(hard)
         outputs = int8.run(g, x)
-        passed.append(_float_int8(g, logits, outputs[: len(real)], threshold))
+        passed.append(
+            _float_gate(source, converted, logits, outputs[: len(real)], threshold, explain, progress)
+        )
         passed.append(gates.same_bits("int8-reference", outputs, converted.reference, g))
         passed.append(gates.tflm_bits(converted.model, x, outputs, g))
     return g, _report(passed, progress)
 
 
+def _improved(
+    source: Source, converted: tflite.Converted, hard: np.ndarray, cures: Cures, progress: Progress
+) -> tflite.Converted:
+    """The converted model with other scales, weights and biases, and the reference kernels' answers to it."""
+    if not cures.any:
+        return converted
+    with progress.step("int8 numbers of our own (ranges, equalisation, biases)"):
+        seen = tiles.with_extremes(source.calibration)
+        made = cured(converted.separate, converted.floats, seen, cures, source.name)
+        reference = tflite.reference(made.model, hard)
+    figures = ", ".join(f"{k} {v:.1f} dB" for k, v in made.sqnr_db.items())
+    progress.say(f"calibration {made.method} ({figures} on the calibration tiles)")
+    return replace(converted, model=made.model, separate=made.model, floats=made.floats, reference=reference)
+
+
+def _explained(source: Source, converted: tflite.Converted, progress: Progress) -> Diagnosis:
+    """The diagnosis of what was converted, printed."""
+    g = graphs.load(converted.model, name=source.name)
+    found = diagnose(g, source.calibration, model=converted.separate, floats=converted.floats)
+    for line in lines(found):
+        progress.say(line)
+    return found
+
+
+def _float_gate(
+    source: Source,
+    converted: tflite.Converted,
+    logits: np.ndarray,
+    outputs: np.ndarray,
+    threshold: float,
+    explained: bool,
+    progress: Progress,
+) -> gates.Gate:
+    """The gate float-int8. When it fails, the diagnosis is printed and its best suggestion is the error's hint."""
+    g = graphs.load(converted.model, name=source.name)
+    try:
+        gate = _float_int8(g, logits, outputs, threshold)
+    except CheckFailed as e:
+        try:
+            found = _explained(source, converted, progress)
+        except DftError:  # no twin to compare with: the gate's own words must do
+            raise e from None
+        raise CheckFailed(e.cause, advice(found) or e.hint) from e
+    if gate.figures["sqnr_db"] < DOUBTFUL_DB and not explained:
+        progress.say(f"int8 is at {gate.figures['sqnr_db']:.1f} dB of float: export with --explain says why")
+    return gate
+
+
+def advice(found: Diagnosis) -> str:
+    """The likeliest cause and the options that helped most where they were tried; "" where nothing was found."""
+    if not found.causes:
+        return ""
+    first = found.causes[0]
+    where = f"operator {first.op}" + ("" if first.channel is None else f", channel {first.channel}")
+    attempt = first.attempt
+    if found.trials and found.trials[0].logits_db > found.measured.logits_db:
+        best = found.trials[0]
+        attempt = f"dftiny export {best.options} (gives {best.logits_db:.1f} dB)"
+    return f"{first.kind} at {where}; try {attempt}"
+
+
 def _take_int8(
-    source: Source, path: Path, folder: Path, progress: Progress
+    source: Source, path: Path, folder: Path, progress: Progress, cures: Cures, explain: bool
 ) -> tuple[graphs.Graph, dict[str, Any]]:
     """Copy an int8 model and pass the gates that need no float model; the others are named as absent."""
+    if cures.any:
+        raise DftError(
+            f"{path} is int8 already, and its float weights are gone",
+            "give the checkpoint or the ONNX model to choose calibration, equalisation or biases",
+        )
     model = path.read_bytes()
     (folder / "model.tflite").write_bytes(model)
     g = graphs.load(model, name=source.name)
+    if explain:
+        found = diagnose(g, source.golden)
+        for line in lines(found):
+            progress.say(line)
+        write_json(folder / EXPLAIN, found.as_json())
     hard = np.concatenate([source.golden, tiles.synthetic(source.size)])
     without = [gates.Gate(name, "absent", 0, reason="the source is int8 already") for name in FLOAT_GATES]
     with progress.step(f"gates: oracle, TFLM on {len(hard)} tiles"):

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,10 +29,13 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Converted:
-    """`model` is the .tflite; `keras` float32[n, K] and `reference` int8[n, K] are the gate tiles' outputs of the
-    float Keras model and of TFLite's reference kernels."""
+    """`model` is the int8 .tflite, `separate` the same with a buffer for each constant (for dftiny.diagnose, which
+    writes into it), `floats` the float .tflite it was quantised from; `keras` float32[n, K] and `reference` int8[n, K]
+    are the gate tiles' outputs of the float Keras model and of TFLite's reference kernels."""
 
     model: bytes
+    separate: bytes
+    floats: bytes
     keras: np.ndarray
     reference: np.ndarray
 
@@ -51,21 +55,39 @@ def convert(onnx: Path, calibration: np.ndarray, gate: np.ndarray) -> Converted:
         np.save(folder / "calibration.npy", with_extremes(calibration))
         np.save(folder / "gate.npy", gate)
         request = {"onnx": str(onnx.resolve()), "calibration": "calibration.npy", "gate": "gate.npy"}
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        log, code = _run(folder)
-        if code < 0:
-            raise CheckFailed(
-                f"the converter was ended by signal {-code}", "free some memory, or use a smaller model"
-            ) from ConverterLog(log[-6000:])
-        if code != 0 or not (folder / "reference.npy").exists():
-            raise _failure(log) from ConverterLog(log[-6000:])
+        _work(folder, request)
         converted = Converted(
             (folder / "model.tflite").read_bytes(),
+            (folder / "separate.tflite").read_bytes(),
+            (folder / "float.tflite").read_bytes(),
             np.load(folder / "keras.npy").astype(np.float32),
             np.load(folder / "reference.npy"),
         )
     check_edges(graph.load(converted.model, name="the converted model"))
     return converted
+
+
+def reference(model: bytes, gate: np.ndarray) -> np.ndarray:
+    """int8[n, K]: what TFLite's reference kernels answer for uint8 tiles [n, H, W, 3]."""
+    with tempfile.TemporaryDirectory(prefix="dftiny-reference-") as name:
+        folder = Path(name)
+        (folder / "given.tflite").write_bytes(model)
+        np.save(folder / "gate.npy", gate)
+        _work(folder, {"model": "given.tflite", "gate": "gate.npy"})
+        outputs: np.ndarray = np.load(folder / "reference.npy")
+        return outputs
+
+
+def _work(folder: Path, request: Mapping[str, object]) -> None:
+    """Have the worker do what `request` says, in `folder`; its failures become one sentence."""
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    log, code = _run(folder)
+    if code < 0:
+        raise CheckFailed(
+            f"the converter was ended by signal {-code}", "free some memory, or use a smaller model"
+        ) from ConverterLog(log[-6000:])
+    if code != 0 or not (folder / "reference.npy").exists():
+        raise _failure(log) from ConverterLog(log[-6000:])
 
 
 def _run(folder: Path) -> tuple[str, int]:
