@@ -151,12 +151,20 @@ def targets_table() -> str:
     """`dftiny targets`: every shipped chip with its sizes, regions and limits."""
     from rich.console import Console
 
-    table = _table("target", "core", "flash", "RAM", "MAC limit", "activations in", "stack")
+    table = _table("target", "core", "MHz", "flash", "RAM", "MAC limit", "activations in", "stack")
     for t in all_targets():
         arenas = ", ".join(f"{r.name} {r.bytes // KB} KB" for r in t.arena_regions)
         sizes = (f"{t.flash_total_bytes // KB:,} KB", f"{t.ram_total_bytes // KB:,} KB")
         stack = f"{t.statics_region.stack_bytes // KB} KB"
-        table.add_row(t.name, t.core, *sizes, f"{t.max_macs / 1e6:,.0f} M", arenas, stack)
+        table.add_row(
+            t.name,
+            t.core,
+            "–" if t.mhz is None else str(t.mhz),
+            *sizes,
+            f"{t.max_macs / 1e6:,.0f} M",
+            arenas,
+            stack,
+        )
     out = io.StringIO()
     console = Console(file=out, width=120, no_color=True, highlight=False)
     console.print(table)

@@ -6,6 +6,7 @@ The same file feeds the budget, the linker script and regions.c, so "fits" and "
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from dftiny import spec
 from dftiny.errors import DftError
 
 _KINDS = ("flash", "ram")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+# Cores whose DSP instructions the kernels use. All of firmware/kernels compiles for each of them.
+CORES = ("cortex-m7", "cortex-m4", "cortex-m33")
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,13 @@ class Region:
 @dataclass(frozen=True)
 class Target:
     """A chip. `flash_total_bytes` and `ram_total_bytes` are the two sizes on the first page of its data sheet;
-    `max_macs` is the default limit of one inference."""
+    `max_macs` is the default limit of one inference, `mhz` the core's highest clock, None for an emulated board."""
 
     name: str
     title: str
     core: str
     fpu: str
+    mhz: int | None
     source: str
     max_macs: int
     flash_total_bytes: int
@@ -76,7 +81,7 @@ def load_target(name: str) -> Target:
         raise DftError(
             f"target {name} lacks the field {e}", "compare it with spec/targets/stm32h743.toml"
         ) from e
-    except (TypeError, ValueError) as e:
+    except (TypeError, ValueError, OverflowError, AttributeError) as e:
         raise DftError(
             f"target {name} is malformed: {e}", "compare it with spec/targets/stm32h743.toml"
         ) from e
@@ -95,6 +100,7 @@ def _target(value: Mapping[str, Any]) -> Target:
         title=str(value["title"]),
         core=str(value["core"]),
         fpu=str(value["fpu"]),
+        mhz=int(value["mhz"]) if "mhz" in value else None,
         source=str(value["source"]),
         max_macs=int(value["max_macs"]),
         flash_total_bytes=int(value["flash_total_bytes"]),
@@ -127,9 +133,21 @@ def _check(target: Target, name: str) -> None:
         problems.append("one region must reserve the stack")
     if not target.arena_regions:
         problems.append("no region has arena = true")
+    if any(r.arena and r.stack_bytes for r in target.regions):
+        problems.append("the region of stack and statics may hold no activations: cut it into two")
+    if target.core not in CORES:
+        problems.append(f"its core is {target.core!r}, not one of {', '.join(CORES)}")
+    if target.max_macs <= 0 or (target.mhz is not None and target.mhz <= 0):
+        problems.append("max_macs or mhz is not positive")
     for r in target.regions:
         if r.kind not in _KINDS or r.bytes <= 0 or r.origin < 0 or not 0 <= r.stack_bytes <= r.bytes:
             problems.append(f"region {r.name} makes no sense")
+        if not _NAME.fullmatch(r.name):
+            problems.append(f"region {r.name[:40]!r} must be named by small letters, digits and _")
+        if r.origin + r.bytes > 1 << 32:
+            problems.append(f"region {r.name} ends beyond 32 bits of address")
+        if r.kind == "flash" and (r.arena or r.stack_bytes):
+            problems.append(f"region {r.name} is flash: it holds neither activations nor a stack")
         if r.align < 16 or r.align & (r.align - 1):
             problems.append(f"region {r.name} is aligned to {r.align}, not to a power of two from 16 on")
     by_origin = sorted(target.regions, key=lambda r: r.origin)
