@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raised whenever a struct or a weight order below changes: generated code refuses another version. */
-#define DFT_KERNELS_VERSION 2
+#define DFT_KERNELS_VERSION 3
 
 /* Requantisation of one output channel: ((acc << left) * mult, twice rounded) >> right, plus the zero point.
  * `left1` is left + 1: the doubling of the high multiplication is part of the shift. `round` is half of
@@ -133,11 +133,39 @@ typedef struct dft_concat {
     uint32_t rows, run, out_stride, out_offset;
 } dft_concat;
 
-/* Output [n0][n1][n2][n3]; strides of the input in elements, in the output's order. */
+/* Output [n0][n1][n2][n3] in order; element `first` of the input and strides in elements from there: a TRANSPOSE, a
+ * slice, or blocks of pixels. */
 typedef struct dft_transpose {
     uint32_t n[4];
-    uint32_t stride[4];
+    int32_t stride[4];
+    uint32_t first;
 } dft_transpose;
+
+/* Output pixel (y, x) is input pixel (rows[y], columns[x]); `row` and `pixel` are bytes of the input. */
+typedef struct dft_remap {
+    uint32_t out_h, out_w;
+    uint32_t row, pixel;
+    const uint16_t *rows;
+    const uint16_t *columns;
+} dft_remap;
+
+/* Output [n0][n1] takes m0 * m1 elements of the input together; strides in elements. The last five for sums. */
+typedef struct dft_reduce {
+    uint32_t n[2], stride[2];
+    uint32_t m[2], m_stride[2];
+    int32_t offset; /* -input zero point * m0 * m1 */
+    int32_t mult;
+    uint8_t left1, right;
+    int16_t out_zp;
+} dft_reduce;
+
+/* x * mult, or x * slope * mult_negative where x, less its zero point, is negative. */
+typedef struct dft_prelu {
+    dft_broadcast shape; /* of the input and its slopes */
+    int32_t mult, mult_negative;
+    int16_t zp, zp_slope, zp_out;
+    uint8_t left1, right, left1_negative, right_negative;
+} dft_prelu;
 
 /* Output [outer][count][inner] = input [outer][axis_n][inner] at indices[count] along the axis. */
 typedef struct dft_gather {
@@ -166,6 +194,11 @@ void dft_average_pool_s8(const dft_pool *p, const int8_t *in, int8_t *out);
 void dft_pad_s8(const dft_pad *p, const int8_t *in, int8_t *out);
 void dft_concat_s8(const dft_concat *p, const int8_t *in, int8_t *out);
 void dft_transpose_s8(const dft_transpose *p, const int8_t *in, int8_t *out);
+void dft_remap_s8(const dft_remap *p, const int8_t *in, int8_t *out);
+void dft_sum_s8(const dft_reduce *p, const int8_t *in, int8_t *out);
+void dft_reduce_max_s8(const dft_reduce *p, const int8_t *in, int8_t *out);
+void dft_reduce_min_s8(const dft_reduce *p, const int8_t *in, int8_t *out);
+void dft_prelu_s8(const dft_prelu *p, const int8_t *x, const int8_t *slope, int8_t *out);
 void dft_gather_s8(const dft_gather *p, const int8_t *in, int8_t *out);
 void dft_softmax_s8(const dft_softmax *p, const int8_t *in, int8_t *out);
 

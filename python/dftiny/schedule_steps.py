@@ -13,21 +13,9 @@ from typing import cast
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, MeanOptions, PadOptions, PoolOptions
 from dftiny.int8 import padding_before
 from dftiny.schedule_check import CheckedOperand, CheckedStep, Need
-from dftiny.steps import Step, Steps
+from dftiny.steps import POINTWISE, Step, Steps
 
-_ELEMENTWISE = {
-    "ADD",
-    "SUB",
-    "MUL",
-    "MAXIMUM",
-    "MINIMUM",
-    "RELU",
-    "RELU6",
-    "HARD_SWISH",
-    "LOGISTIC",
-    "QUANTIZE",
-}
-_ELEMENTWISE |= {"TABLE", "SHIFT_MAX"}
+_ELEMENTWISE = {"ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "SHIFT_MAX", *POINTWISE}
 _BY_CHANNEL = {"GATHER", "CONCATENATION"}  # along the last of four dimensions: an output row needs that row
 
 

@@ -19,7 +19,7 @@ from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, Op, PadOptions
 
 NAMES = ("pad_into_window", "table_behind_operator")
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-POINTWISE = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TABLE")
+POINTWISE = int8.POINTWISE
 # Kernels of these end every element with a requantisation, behind which a table costs one load.
 _TAKES_TABLE = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "SUB")
 _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import random_moves
 
 from dftiny import int8
 from dftiny.graph import (
@@ -16,6 +17,7 @@ from dftiny.graph import (
     FullyConnectedOptions,
     GatherOptions,
     Graph,
+    LeakyReluOptions,
     MeanOptions,
     MulOptions,
     Op,
@@ -229,13 +231,14 @@ class Builder:
 
     def table(self, kind: str) -> None:
         x = self.tensors[self.x]
-        if kind in ("LOGISTIC",):
-            out = self.tensor(x.shape, 1 / 256, -128)
+        if kind in ("LOGISTIC", "TANH"):
+            out = self.tensor(x.shape, *{"LOGISTIC": (1 / 256, -128), "TANH": (1 / 128, 0)}[kind])
         elif kind == "RELU6":
             out = self.like(x.shape)
         else:
             out = self.tensor(x.shape, x.scale * self.jitter(), self.zp())
-        self.op(kind, (self.x,), out, tune=kind not in ("LOGISTIC", "RELU6"))
+        options = LeakyReluOptions(float(np.float32(0.1))) if kind == "LEAKY_RELU" else None
+        self.op(kind, (self.x,), out, options, tune=kind not in ("LOGISTIC", "RELU6", "TANH"))
 
     def softmax(self) -> None:
         self.op("SOFTMAX", (self.x,), self.tensor(self.shape, 1 / 256, -128), SoftmaxOptions(1.0))
@@ -316,14 +319,17 @@ def grow(b: Builder, kind: str) -> None:
         b.gather(b.pick(1, 2, 3), b.pick(1, 3, 6))
     elif kind == "CONCATENATION":
         b.concat(b.pick(1, 2, 3), [b.x] * b.pick(1, 2))
-    elif kind in ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE"):
+    elif kind in ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TANH", "LEAKY_RELU"):
         b.table(kind)
+    elif kind in random_moves.KINDS:
+        random_moves.grow(b, kind)
 
 
 KINDS = (
     "CONV_2D", "GROUPED", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "PAD", "PAD+CONV", "SE", "ADD", "SUB", "MUL",
     "MAXIMUM", "MINIMUM", "RESIDUAL", "MEAN", "MAX_POOL_2D", "AVERAGE_POOL_2D", "SOFTMAX", "TRANSPOSE", "SHUFFLE",
-    "GATHER", "CONCATENATION", "RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE",
+    "GATHER", "CONCATENATION", "RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TANH", "LEAKY_RELU",
+    *random_moves.KINDS,
 )  # fmt: skip
 
 

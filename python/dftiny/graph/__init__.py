@@ -15,6 +15,11 @@ from dftiny.graph.macs import macs, total_macs
 from dftiny.graph.types import (
     Activation,
     AddOptions,
+    BlockOptions,
+    LeakyReluOptions,
+    ReduceOptions,
+    RemapOptions,
+    SliceOptions,
     ConcatenationOptions,
     ConvOptions,
     DepthwiseOptions,
@@ -44,6 +49,11 @@ MAX_FILE_BYTES = 512 << 20
 __all__ = [
     "Activation",
     "AddOptions",
+    "BlockOptions",
+    "LeakyReluOptions",
+    "ReduceOptions",
+    "RemapOptions",
+    "SliceOptions",
     "ConcatenationOptions",
     "ConvOptions",
     "DepthwiseOptions",

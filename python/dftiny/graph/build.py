@@ -13,8 +13,10 @@ import numpy as np
 
 from dftiny import spec
 from dftiny.errors import DftError
-from dftiny.graph.checks import Refused, checked_options
-from dftiny.graph.flat import RawModel, RawTensor
+from dftiny.graph.checks import Refused, checked
+from dftiny.graph.checks_layout import CUTS
+from dftiny.graph.flat import RawModel, RawOp, RawTensor
+from dftiny.graph.fold import folded
 from dftiny.graph.types import Graph, Op, Quant, Tensor
 
 MAX_TENSOR_BYTES = 1 << 30
@@ -43,19 +45,29 @@ def build(raw: RawModel, name: str) -> Graph:
     where = _Where(name)
     used = _used(raw, where)
     _refuse_float(raw, [*raw.inputs, *raw.outputs], where)
-    _refuse_unknown(raw, where)
+    raw, gone = folded(raw)
+    _refuse_unknown(raw, gone, where)
     _refuse_float(raw, used, where)
     tensors = tuple(_tensor(i, t, where) for i, t in enumerate(raw.tensors))
     _check_edges(raw, tensors, where)
-    _check_order(raw, tensors, where)
-    ops = []
-    for i, op in enumerate(raw.ops):
-        try:
-            options = checked_options(op, tensors)
-        except Refused as e:
-            raise where.refuse(f"operator {i} ({op.kind}) {e}") from e
-        ops.append(Op(i, op.kind, op.inputs, op.outputs, options))
-    return Graph(name, tensors, tuple(ops), raw.inputs, raw.outputs)
+    left = [(i, op) for i, op in enumerate(raw.ops) if i not in gone]
+    _check_order(raw, left, tensors, where)
+    ops = [made for i, op in left for made in _ops(i, op, tensors, where)]
+    unrun = tuple(Op(i, raw.ops[i].kind, raw.ops[i].inputs, raw.ops[i].outputs, None) for i in sorted(gone))
+    return Graph(name, tensors, tuple(ops), raw.inputs, raw.outputs, unrun)
+
+
+def _ops(index: int, raw: RawOp, tensors: tuple[Tensor, ...], where: _Where) -> list[Op]:
+    """One operator of the file, once for each of its outputs; the activation is the first input of those that cut."""
+    try:
+        options = checked(raw, tensors)
+    except Refused as e:
+        cause = f"operator {index} ({raw.kind}) {e}"
+        raise (where.refuse(cause, e.rewrite) if e.rewrite else where.refuse(cause)) from e
+    inputs = raw.inputs
+    if raw.kind in CUTS:
+        inputs = (*(t for t in inputs if tensors[t].data is None), *(t for t in inputs if tensors[t].data is not None))
+    return [Op(index, raw.kind, inputs, (t,), o) for t, o in zip(raw.outputs, options, strict=True)]
 
 
 def _used(raw: RawModel, where: _Where) -> list[int]:
@@ -78,16 +90,16 @@ def _refuse_float(raw: RawModel, indices: list[int], where: _Where) -> None:
             )
 
 
-def _refuse_unknown(raw: RawModel, where: _Where) -> None:
-    known = spec.ops()["op"]
-    unknown = [i for i, op in enumerate(raw.ops) if op.kind not in known]
+def _refuse_unknown(raw: RawModel, gone: frozenset[int], where: _Where) -> None:
+    table = spec.ops()
+    unknown = [i for i, op in enumerate(raw.ops) if op.kind not in table["op"] and i not in gone]
     if unknown:
         # A converter wraps what it cannot quantise in DEQUANTIZE: the operator behind it is the culprit.
         i = next((i for i in unknown if raw.ops[i].kind != "DEQUANTIZE"), unknown[0])
-        raise where.refuse(
-            f"operator {i} is {raw.ops[i].kind}, which dftiny does not know",
-            "reformulate that layer; spec/ops.toml lists what is known",
+        rewrite = table["instead"].get(
+            raw.ops[i].kind, "reformulate that layer; spec/ops.toml lists what is known"
         )
+        raise where.refuse(f"operator {i} is {raw.ops[i].kind}, which dftiny does not know", rewrite)
 
 
 def _tensor(index: int, raw: RawTensor, where: _Where) -> Tensor:
@@ -147,15 +159,22 @@ def _check_edges(raw: RawModel, tensors: tuple[Tensor, ...], where: _Where) -> N
             raise where.refuse(f"its {what} tensor {t.name} has the shape {list(t.shape)}, not batch 1")
 
 
-def _check_order(raw: RawModel, tensors: tuple[Tensor, ...], where: _Where) -> None:
-    """Every operand is the input, a constant or already computed; every tensor is computed once."""
-    ready = {raw.inputs[0]} | {t.index for t in tensors if t.data is not None}
-    for i, op in enumerate(raw.ops):
+def _check_order(
+    raw: RawModel, left: list[tuple[int, RawOp]], tensors: tuple[Tensor, ...], where: _Where
+) -> None:
+    """Every operand is the input, a constant or already computed; every tensor is computed once, and from the input."""
+    constants = {t.index for t in tensors if t.data is not None}
+    ready = {raw.inputs[0]} | constants
+    for i, op in left:
         for t in op.inputs:
             if t >= 0 and t not in ready:
                 raise where.refuse(
                     f"operator {i} ({op.kind}) reads tensor {tensors[t].name} before anything has written it"
                 )
+        if constants.issuperset(t for t in op.inputs if t >= 0):
+            raise where.refuse(
+                f"operator {i} ({op.kind}) reads constants only", "let the converter fold constants"
+            )
         for t in op.outputs:
             if t < 0 or t in ready:
                 raise where.refuse(f"operator {i} ({op.kind}) writes a tensor that already has a value")

@@ -146,8 +146,8 @@ class MulOptions:
 
 @dataclass(frozen=True)
 class PadOptions:
-    """PAD: elements added before and after each dimension (the constant second input, resolved). They are the zero
-    point; or, in a PAD that a rewrite made, `values`, one for each of the (then not padded) channels."""
+    """PAD and PADV2: elements added before and after each dimension (the constant second input, resolved). They are the zero
+    point; or, in a PADV2 or a PAD that a rewrite made, `values`, one for each of the (then not padded) channels."""
 
     before: tuple[int, ...]
     after: tuple[int, ...]
@@ -185,9 +185,50 @@ class GatherOptions:
 
 @dataclass(frozen=True)
 class ConcatenationOptions:
-    """CONCATENATION along `axis`."""
+    """CONCATENATION along `axis`; or PACK, where `axis` is a new dimension of the output."""
 
     axis: int
+
+
+@dataclass(frozen=True)
+class ReduceOptions:
+    """SUM, REDUCE_MAX and REDUCE_MIN over `axes` (sorted, not negative; the constant second input, resolved)."""
+
+    axes: tuple[int, ...]
+    keep_dims: bool
+
+
+@dataclass(frozen=True)
+class SliceOptions:
+    """SLICE, STRIDED_SLICE, REVERSE_V2, and one output of SPLIT, SPLIT_V or UNPACK: of each dimension of the input,
+    `sizes` entries from `begin` on, `strides` apart (may be negative). The output may have these dimensions without
+    some of size 1, or with more of them. Only the first input is read."""
+
+    begin: tuple[int, ...]
+    strides: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RemapOptions:
+    """RESIZE_NEAREST_NEIGHBOR and MIRROR_PAD of a map: output row y is input row rows[y], likewise columns."""
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BlockOptions:
+    """SPACE_TO_DEPTH and DEPTH_TO_SPACE by blocks of `block` × `block` pixels."""
+
+    block: int
+
+
+@dataclass(frozen=True)
+class LeakyReluOptions:
+    """LEAKY_RELU: negative values times `alpha` (a float32 value)."""
+
+    alpha: float
 
 
 @dataclass(frozen=True)
@@ -243,6 +284,11 @@ Options = (
     | TransposeOptions
     | GatherOptions
     | ConcatenationOptions
+    | ReduceOptions
+    | SliceOptions
+    | RemapOptions
+    | BlockOptions
+    | LeakyReluOptions
     | TableOptions
     | ShiftMaxOptions
 )
@@ -252,7 +298,8 @@ Options = (
 class Op:
     """One operator, in execution order. `inputs` are tensor indices, −1 = absent.
 
-    `index` is its place in the file; after a rewrite, that of the last operator it stands for, and `absorbed` the
+    `index` is its place in the file. An operator with several outputs (SPLIT, SPLIT_V, UNPACK) is one Op for each of
+    them, all of one index and with the activation as their first input. After a rewrite, that of the last operator it stands for, and `absorbed` the
     places of the others (sorted). A view that a rewrite added shares the index of its neighbour."""
 
     index: int
@@ -265,13 +312,17 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """One int8 model: exactly one input and one output tensor, operators in execution order."""
+    """One int8 model: exactly one input and one output tensor, operators in execution order.
+
+    `folded` are operators of the file whose results are known from shapes and constants alone: they are not run here
+    (their outputs are constants of `tensors`), but an interpreter runs them."""
 
     name: str
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    folded: tuple[Op, ...] = ()
 
     @property
     def input(self) -> Tensor:

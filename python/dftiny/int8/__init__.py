@@ -10,15 +10,25 @@ from __future__ import annotations
 import numpy as np
 
 from dftiny.errors import DftError
-from dftiny.graph import ConcatenationOptions, GatherOptions, Graph, Op, PadOptions, TransposeOptions
-from dftiny.int8 import arith, conv, pointwise
-from dftiny.int8.arith import mean_params, mul_params, softmax_exponentials, softmax_params, sum_params
+from dftiny.graph import Graph, Op
+from dftiny.int8 import arith, conv, layout, pointwise
+from dftiny.int8.arith import (
+    mean_params,
+    mul_params,
+    prelu_params,
+    softmax_exponentials,
+    softmax_params,
+    sum_of_params,
+    sum_params,
+)
 from dftiny.int8.conv import output_multipliers, padding_before
 from dftiny.int8.fixed import activation_range, multiply, quantize_multiplier, requantize
+from dftiny.int8.pointwise import KINDS as POINTWISE
 from dftiny.int8.pointwise import table
 from dftiny.int8.shift_max import branch_graph, shift_max
 
 __all__ = [
+    "POINTWISE",
     "activation_range",
     "branch_graph",
     "from_pixels",
@@ -27,6 +37,7 @@ __all__ = [
     "multiply",
     "output_multipliers",
     "padding_before",
+    "prelu_params",
     "quantize_multiplier",
     "requantize",
     "run",
@@ -34,6 +45,7 @@ __all__ = [
     "run_oracle",
     "softmax_exponentials",
     "softmax_params",
+    "sum_of_params",
     "sum_params",
     "table",
     "to_real",
@@ -106,18 +118,24 @@ def _run_op(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> np.ndarray:
             y = arith.mul(graph, op, *_pair(graph, op, values))
         case "MAXIMUM" | "MINIMUM":
             y = arith.extremum(op, *_pair(graph, op, values))
-        case "MEAN":
-            y = arith.mean(graph, op, x)
+        case "MEAN" | "SUM":
+            y = arith.mean_or_sum(graph, op, x)
+        case "REDUCE_MAX" | "REDUCE_MIN":
+            y = arith.reduce_extremum(op, x)
+        case "PRELU":
+            y = arith.prelu(graph, op, *_pair(graph, op, values))
         case "MAX_POOL_2D" | "AVERAGE_POOL_2D":
             y = arith.pool(graph, op, x[:, 0])
         case "SOFTMAX":
             y = arith.softmax(graph, op, x)
-        case "RELU" | "RELU6" | "HARD_SWISH" | "LOGISTIC" | "QUANTIZE" | "TABLE":
+        case kind if kind in POINTWISE:
             y = pointwise.lookup(graph, op, x)
         case "SHIFT_MAX":
             y = shift_max(graph, op, x, [_operand(graph, values, t) for t in op.inputs[1:]])
+        case "CONCATENATION" | "PACK":
+            y = layout.join(op, [_operand(graph, values, t) for t in op.inputs])
         case _:
-            y = _layout(graph, op, x, values)
+            y = layout.move(graph, op, x)
     return y.reshape(-1, *shape)
 
 
@@ -127,35 +145,6 @@ def _pair(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> tuple[np.ndarr
     rank = max(a.ndim, b.ndim)
     a, b = (v.reshape(len(v), *(1,) * (rank - v.ndim), *v.shape[1:]) for v in (a, b))
     return a, b
-
-
-def _layout(graph: Graph, op: Op, x: np.ndarray, values: dict[int, np.ndarray]) -> np.ndarray:
-    """Operators that only move int8 values."""
-    match op.options:
-        case PadOptions():
-            return _padded(op.options, x, graph.tensors[op.outputs[0]].zero_point)
-        case TransposeOptions(perm):
-            return x.transpose(0, *(p + 1 for p in perm))
-        case GatherOptions(axis):
-            indices = graph.tensors[op.inputs[1]].data
-            assert indices is not None
-            return np.take(x, indices, axis=axis + 1)
-        case ConcatenationOptions(axis):
-            parts = [_operand(graph, values, t) for t in op.inputs]
-            n = max(len(p) for p in parts)
-            return np.concatenate([np.broadcast_to(p, (n, *p.shape[1:])) for p in parts], axis=axis + 1)
-        case _:
-            return x  # RESHAPE, SQUEEZE, EXPAND_DIMS: the caller reshapes
-
-
-def _padded(o: PadOptions, x: np.ndarray, zero_point: int) -> np.ndarray:
-    sizes = [a + n + b for a, n, b in zip(o.before, x.shape[1:], o.after, strict=True)]
-    y = np.empty((len(x), *sizes), np.int8)
-    y[...] = zero_point if o.values is None else np.array(o.values, np.int8)
-    inside = (slice(a, a + n) for a, n in zip(o.before, x.shape[1:], strict=True))
-    where = (slice(None), *inside)
-    y[where] = x
-    return y
 
 
 def from_pixels(tiles: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""ADD, SUB, MUL, MEAN, pooling, SOFTMAX, MAXIMUM and MINIMUM on batches of int8.
+"""ADD, SUB, MUL, PRELU, MEAN and its like, pooling, SOFTMAX, MAXIMUM and MINIMUM on batches of int8.
 
 Arrays carry one batch dimension in front of the tensor's own shape (whose first dimension is 1):
 int8[n, 1, H, W, C], so that broadcasting is numpy's own.
@@ -18,6 +18,7 @@ from dftiny.graph import (
     MulOptions,
     Op,
     PoolOptions,
+    ReduceOptions,
     SoftmaxOptions,
     SubOptions,
     Tensor,
@@ -92,15 +93,46 @@ def mean_params(graph: Graph, op: Op) -> tuple[int, int]:
     return (m << extra) // count, shift - extra
 
 
-def mean(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
-    """MEAN over the operator's axes."""
-    assert isinstance(op.options, MeanOptions)
+def sum_of_params(graph: Graph, op: Op) -> tuple[int, int]:
+    """(multiplier, shift) of a SUM."""
+    x, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    return fixed.quantize_multiplier(x.scale / out.scale)
+
+
+def mean_or_sum(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
+    """MEAN or SUM over the operator's axes."""
+    assert isinstance(op.options, MeanOptions | ReduceOptions)
     t, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     axes = tuple(a + 1 for a in op.options.axes)
     count = math.prod(x.shape[a] for a in axes)
     total = x.sum(axis=axes, dtype=np.int64) - t.zero_point * count
-    result = fixed.requantize(total.astype(np.int32), *mean_params(graph, op), out.zero_point, -128, 127)
-    return result.reshape(len(x), *out.shape)
+    params = mean_params(graph, op) if op.kind == "MEAN" else sum_of_params(graph, op)
+    return fixed.requantize(total.astype(np.int32), *params, out.zero_point, -128, 127)
+
+
+def reduce_extremum(op: Op, x: np.ndarray) -> np.ndarray:
+    """REDUCE_MAX or REDUCE_MIN over the operator's axes."""
+    assert isinstance(op.options, ReduceOptions)
+    axes = tuple(a + 1 for a in op.options.axes)
+    result: np.ndarray = x.max(axis=axes) if op.kind == "REDUCE_MAX" else x.min(axis=axes)
+    return result
+
+
+def prelu_params(graph: Graph, op: Op) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((multiplier, shift) of what is not negative, those of negative values times their slope) of a PRELU."""
+    x, slope, out = _operands(graph, op)
+    kept = fixed.quantize_multiplier(x.scale / out.scale)
+    return kept, fixed.quantize_multiplier(x.scale * slope.scale / out.scale)
+
+
+def prelu(graph: Graph, op: Op, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """PRELU with broadcasting (reference_ops::BroadcastPrelu4DSlow)."""
+    t, s, out = _operands(graph, op)
+    kept, scaled = prelu_params(graph, op)
+    value = x.astype(np.int64) - t.zero_point
+    product = value * (slope.astype(np.int64) - s.zero_point)
+    result = np.where(value >= 0, fixed.multiply(value, *kept), fixed.multiply(product, *scaled))
+    return np.clip(result + out.zero_point, -128, 127).astype(np.int8)
 
 
 def extremum(op: Op, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -200,6 +200,24 @@ def reciprocal_of_one_plus(x: int) -> int:
     return saturating_left_shift(y, 1)  # half of Q2.29 is the same bits as Q1.30; that shifted is Q0.31
 
 
+def tanh(a: int, integer_bits: int) -> int:
+    """tanh(a) for a in Q(integer_bits), result Q0.31 (gemmlowp's tanh): (1 − e) / (1 + e), e = exp(−2 |a|)."""
+    if a == 0:
+        return 0
+    magnitude = _one_minus_over_one_plus(exp_on_negative(-abs(a), integer_bits + 1))
+    return magnitude if a > 0 else -magnitude
+
+
+def _one_minus_over_one_plus(x: int) -> int:
+    """(1 − x) / (1 + x) for x in [0, 1], Q0.31 (one_minus_x_over_one_plus_x_for_x_in_0_1)."""
+    half_denominator = (x + INT32_MAX + 1) >> 1
+    y = 1515870810 + _mul(half_denominator, -1010580540)
+    for _ in range(3):
+        one_minus = (1 << 29) - _mul(half_denominator, y)
+        y = y + saturating_left_shift(_mul(y, one_minus), 2)
+    return saturating_left_shift(y - (1 << 29), 2)
+
+
 def logistic(a: int, integer_bits: int) -> int:
     """1 / (1 + exp(−a)) for a in Q(integer_bits), result Q0.31 (gemmlowp's logistic)."""
     if a == 0:

@@ -10,17 +10,19 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dftiny.graph import Graph, Op, TableOptions, Tensor
+from dftiny.graph import Graph, LeakyReluOptions, Op, TableOptions, Tensor
 from dftiny.int8 import fixed
 
 _ALL = np.arange(-128, 128, dtype=np.int64)
 
 
 def table(graph: Graph, op: Op) -> np.ndarray:
-    """int8[256]: entry q + 128 is the output for input q. Kinds: those of `TABLES`, and TABLE."""
+    """int8[256]: entry q + 128 is the output for input q. Kinds: `KINDS`."""
     if isinstance(op.options, TableOptions):
         return np.array(op.options.values, np.int8)
     x, out = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if isinstance(op.options, LeakyReluOptions):
+        return _leaky_relu(x, out, op.options.alpha)
     return TABLES[op.kind](x, out)
 
 
@@ -49,18 +51,48 @@ def _relu6(x: Tensor, out: Tensor) -> np.ndarray:
     return np.clip(_ALL, x.zero_point, min(127, fixed.quantize_value(6.0, x))).astype(np.int8)
 
 
-def _logistic(x: Tensor, out: Tensor) -> np.ndarray:
-    """reference_integer_ops::Logistic: Q4.27 input, result at scale 1/256."""
+def _leaky_relu(x: Tensor, out: Tensor, alpha: float) -> np.ndarray:
+    """reference_ops::QuantizeLeakyRelu; TFLM divides and multiplies its scales in float32."""
+    ratios = np.float32(x.scale) * np.float32(alpha) / np.float32(out.scale), np.float32(x.scale) / np.float32(out.scale)
+    (low_m, low_shift), (high_m, high_shift) = (fixed.quantize_multiplier(float(r)) for r in ratios)
+    value = _ALL - x.zero_point
+    kept, scaled = fixed.multiply(value, high_m, high_shift), fixed.multiply(value, low_m, low_shift)
+    return np.clip(np.where(value >= 0, kept, scaled) + out.zero_point, -128, 127).astype(np.int8)
+
+
+def _tanh(x: Tensor, out: Tensor) -> np.ndarray:
+    """reference_integer_ops::Tanh: Q4.27 input, result at scale 1/128."""
     del out
+    values = []
+    for q, q4 in _wide(x):
+        if q4 is None:
+            values.append(127 if q > 0 else -128)
+            continue
+        rounded = int(fixed.rounding_shift(np.array([fixed.tanh(q4, 4)]), 24)[0])
+        values.append(max(-128, min(127, rounded)))
+    return np.array(values, np.int8)
+
+
+def _wide(x: Tensor) -> list[tuple[int, int | None]]:
+    """All inputs less their zero point, and as Q4.27, or None where that overflows."""
     fraction, left_shift = math.frexp(x.scale * float(1 << 27))
     m = fixed.round_half_away(fraction * (1 << 31))
     radius = fixed.input_radius(4, left_shift)
-    values = []
+    found: list[tuple[int, int | None]] = []
     for q in (int(v) - x.zero_point for v in _ALL):
-        if abs(q) >= radius:
+        inside = abs(q) < radius
+        found.append((q, int(fixed.multiply(np.array([q]), m, left_shift)[0]) if inside else None))
+    return found
+
+
+def _logistic(x: Tensor, out: Tensor) -> np.ndarray:
+    """reference_integer_ops::Logistic: Q4.27 input, result at scale 1/256."""
+    del out
+    values = []
+    for q, q4 in _wide(x):
+        if q4 is None:
             values.append(127 if q > 0 else -128)
             continue
-        q4 = int(fixed.multiply(np.array([q]), m, left_shift)[0])
         probability = int(fixed.rounding_shift(np.array([fixed.logistic(q4, 4)]), 23)[0])
         values.append(max(-128, min(127, probability - 128)))
     return np.array(values, np.int8)
@@ -112,5 +144,7 @@ TABLES: Mapping[str, Callable[[Tensor, Tensor], np.ndarray]] = {
     "RELU": _relu,
     "RELU6": _relu6,
     "LOGISTIC": _logistic,
+    "TANH": _tanh,
     "HARD_SWISH": _hard_swish,
 }
+KINDS = (*TABLES, "LEAKY_RELU", "TABLE")

@@ -3,7 +3,7 @@
 This is where exact offline work happens: input offsets folded into biases, multipliers split into shifts,
 weights reordered for the kernels' loops, broadcasts merged, pointwise functions tabulated by the oracle. The
 C generator prints what comes out of here and the budget counts it, so they cannot disagree. Convolutions and
-matrix products are in products.py.
+matrix products are in products.py, operators that move bytes in moves.py, sums and extrema of a map in reductions.py.
 """
 
 from __future__ import annotations
@@ -17,19 +17,8 @@ import numpy as np
 
 from dftiny import int8
 from dftiny.errors import DftError
-from dftiny.graph import (
-    Activation,
-    ConcatenationOptions,
-    GatherOptions,
-    Graph,
-    MeanOptions,
-    Op,
-    PadOptions,
-    PoolOptions,
-    Tensor,
-    TransposeOptions,
-)
-from dftiny.steps import Step, Steps
+from dftiny.graph import Activation, Graph, Op, PoolOptions, Tensor
+from dftiny.steps import POINTWISE, Step, Steps
 
 # A member of a parameter struct: a number, a list, or a nested struct of named members.
 Field = Union[int, tuple[int, ...], "Fields"]
@@ -49,7 +38,10 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_pad": 56,
     "dft_lut": 8,
     "dft_concat": 16,
-    "dft_transpose": 32,
+    "dft_transpose": 36,
+    "dft_remap": 24,
+    "dft_reduce": 44,
+    "dft_prelu": 68,
     "dft_gather": 20,
     "dft_softmax": 12,
     "dft_shift_max": 172,
@@ -73,7 +65,7 @@ STRUCT_BYTES: Mapping[str, int] = {
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits
-_LIMIT_16 = 0xFFFF
+LIMIT_16 = 0xFFFF
 _MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bits
 
 
@@ -118,8 +110,8 @@ def refuse(op: Op, why: str) -> DftError:
 def u16(op: Op, **sizes: int) -> Fields:
     """Fields of 16 bits; DftError when a size does not fit."""
     for name, value in sizes.items():
-        if not 0 <= value <= _LIMIT_16:
-            raise refuse(op, f"{name} is {value}, more than {_LIMIT_16}")
+        if not 0 <= value <= LIMIT_16:
+            raise refuse(op, f"{name} is {value}, more than {LIMIT_16}")
     return tuple(sizes.items())
 
 
@@ -183,12 +175,14 @@ def calls(prepared: Steps) -> tuple[Call, ...]:
 
 def step_calls(graph: Graph, step: Step) -> list[Call]:
     """The whole-tensor calls of one step, with the table that was fused behind it applied in place."""
-    from dftiny.kernels import products  # products.py uses the types above
+    from dftiny.kernels import moves, products, reductions  # they use the types above
 
     makers: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
         "CONV_2D": products.conv,
         "DEPTHWISE_CONV_2D": products.depthwise,
         "FULLY_CONNECTED": products.fully_connected,
+        **moves.MAKERS,
+        **reductions.MAKERS,
         **_MAKERS,
     }
     maker = makers.get(step.op.kind)
@@ -217,7 +211,7 @@ def operands(graph: Graph, step: Step, n: int) -> tuple[int | Const, ...]:
     return tuple(out)
 
 
-def _call(
+def one_call(
     graph: Graph,
     step: Step,
     function: str,
@@ -226,6 +220,7 @@ def _call(
     pointers: tuple[tuple[str, Const], ...] = (),
     n: int = 1,
 ) -> list[Call]:
+    """One call of the step's operator, with its first n inputs."""
     inputs = operands(graph, step, n)
     return [Call(step.op, function, struct, fields, pointers, inputs, step.writes)]
 
@@ -255,7 +250,8 @@ def merged_broadcast(
     return sizes or [1], strides[0] or [1], strides[1] or [1]
 
 
-def _four(values: Sequence[int], fill: int) -> tuple[int, ...]:
+def four(values: Sequence[int], fill: int) -> tuple[int, ...]:
+    """`values` with `fill` in front, to four."""
     return (fill,) * (4 - len(values)) + tuple(values)
 
 
@@ -264,7 +260,7 @@ def _broadcast_fields(graph: Graph, op: Op) -> Fields:
     sizes, a, b = merged_broadcast(*shapes)
     if len(sizes) > 4:
         raise refuse(op, "it broadcasts over more than four dimensions")
-    return (("n", _four(sizes, 1)), ("a", _four(a, 0)), ("b", _four(b, 0)))
+    return (("n", four(sizes, 1)), ("a", four(a, 0)), ("b", four(b, 0)))
 
 
 def activation_fields(graph: Graph, op: Op) -> Fields:
@@ -293,7 +289,7 @@ def _add(graph: Graph, step: Step) -> list[Call]:
         ("zp_out", out.zero_point),
         *activation_fields(graph, op),
     )
-    return _call(graph, step, f"dft_{op.kind.lower()}_s8", "dft_add", fields, n=2)
+    return one_call(graph, step, f"dft_{op.kind.lower()}_s8", "dft_add", fields, n=2)
 
 
 def _mul(graph: Graph, step: Step) -> list[Call]:
@@ -315,51 +311,48 @@ def _mul(graph: Graph, step: Step) -> list[Call]:
         ("zp_b", b.zero_point),
         *activation_fields(graph, op),
     )
-    return _call(graph, step, "dft_mul_s8", "dft_mul", fields, n=2)
+    return one_call(graph, step, "dft_mul_s8", "dft_mul", fields, n=2)
+
+
+def scaled(op: Op, multiplier: int, shift: int, largest: int, out: Tensor) -> tuple[int, int, int]:
+    """(mult, left1, right) as dft_requant takes them for sums up to `largest`. DftError where those would overflow."""
+    left1, right = split_shift(shift)
+    if largest << (left1 - 1) >= 1 << 30:
+        raise refuse(op, f"its output scale {out.scale:g} is far too small for its inputs")
+    return multiplier, left1, right
+
+
+def _prelu(graph: Graph, step: Step) -> list[Call]:
+    op = step.op
+    x, slope, out = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
+    kept, negative = int8.prelu_params(graph, op)
+    mult, left1, right = scaled(op, *kept, 255, out)
+    mult_n, left1_n, right_n = scaled(op, *negative, 255 * 255, out)
+    fields: Fields = (
+        ("shape", _broadcast_fields(graph, op)),
+        ("mult", mult),
+        ("mult_negative", mult_n),
+        ("zp", x.zero_point),
+        ("zp_slope", slope.zero_point),
+        ("zp_out", out.zero_point),
+        ("left1", left1),
+        ("right", right),
+        ("left1_negative", left1_n),
+        ("right_negative", right_n),
+    )
+    return one_call(graph, step, "dft_prelu_s8", "dft_prelu", fields, n=2)
 
 
 def _extremum(graph: Graph, step: Step) -> list[Call]:
     fields = _broadcast_fields(graph, step.op)
-    return _call(graph, step, f"dft_{step.op.kind.lower()}_s8", "dft_broadcast", fields, n=2)
+    return one_call(graph, step, f"dft_{step.op.kind.lower()}_s8", "dft_broadcast", fields, n=2)
 
 
 def _table(graph: Graph, step: Step) -> list[Call]:
     """A pointwise function: its 256 values, as the oracle computes them."""
     table = np.roll(int8.table(graph, step.op), 128)  # from −128…127 to the order of the same bits unsigned
     fields: Fields = (("n", graph.tensors[step.op.outputs[0]].elements),)
-    return _call(graph, step, "dft_lut_s8", "dft_lut", fields, (("table", Const("int8_t", "tables", table)),))
-
-
-def _mean(graph: Graph, step: Step) -> list[Call]:
-    op = step.op
-    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    axes = set(cast(MeanOptions, op.options).axes)
-    kept = [(size, d in axes) for d, size in enumerate(x.shape) if size > 1]
-    flags = [reduced for _, reduced in kept]
-    if True in flags:
-        first, end = flags.index(True), len(flags) - flags[::-1].index(True)
-    else:
-        first = end = len(flags)
-    if not all(flags[first:end]):
-        raise refuse(op, f"it averages over dimensions {sorted(axes)}, which are not neighbours")
-    outer, count, inner = (
-        math.prod(s for s, _ in part) for part in (kept[:first], kept[first:end], kept[end:])
-    )
-    mult, shift = int8.mean_params(graph, op)
-    left1, right = split_shift(shift)
-    if 255 * count << (left1 - 1) >= 1 << 30:
-        raise refuse(op, f"its output scale {y.scale:g} is far too small for its input")
-    fields: Fields = (
-        ("outer", outer),
-        ("reduce", count),
-        ("inner", inner),
-        ("offset", -x.zero_point * count),
-        ("mult", mult),
-        ("left1", left1),
-        ("right", right),
-        ("out_zp", y.zero_point),
-    )
-    return _call(graph, step, "dft_mean_s8", "dft_mean", fields)
+    return one_call(graph, step, "dft_lut_s8", "dft_lut", fields, (("table", Const("int8_t", "tables", table)),))
 
 
 def _pool(graph: Graph, step: Step) -> list[Call]:
@@ -375,86 +368,7 @@ def _pool(graph: Graph, step: Step) -> list[Call]:
         ("window", window_fields(op, x, y, kernel, stride, (1, 1), pad)),
         *activation_fields(graph, op),
     )
-    return _call(graph, step, f"dft_{op.kind.removesuffix('_2D').lower()}_s8", "dft_pool", fields)
-
-
-def _pad(graph: Graph, step: Step) -> list[Call]:
-    op, o = step.op, cast(PadOptions, step.op.options)
-    x, y = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-    fields: Fields = (
-        ("in", _four(x.shape, 1)),
-        ("before", _four(o.before, 0)),
-        ("after", _four(o.after, 0)),
-        ("value", y.zero_point),
-    )
-    pointers = () if o.values is None else (("values", Const("int8_t", "tables", np.array(o.values))),)
-    return _call(graph, step, "dft_pad_s8", "dft_pad", fields, pointers)
-
-
-def _concatenation(graph: Graph, step: Step) -> list[Call]:
-    """One copy an operand."""
-    op = step.op
-    axis = cast(ConcatenationOptions, op.options).axis
-    shape = graph.tensors[op.outputs[0]].shape
-    inner = math.prod(shape[axis + 1 :])
-    offset = 0
-    out = []
-    for t, source in zip(op.inputs, operands(graph, step, len(op.inputs)), strict=True):
-        run = graph.tensors[t].shape[axis] * inner
-        fields: Fields = (
-            ("rows", math.prod(shape[:axis])),
-            ("run", run),
-            ("out_stride", shape[axis] * inner),
-            ("out_offset", offset),
-        )
-        out.append(Call(op, "dft_concat_s8", "dft_concat", fields, (), (source,), step.writes))
-        offset += run
-    return out
-
-
-def merged_transpose(shape: Sequence[int], perm: Sequence[int]) -> tuple[list[int], list[int]]:
-    """(output sizes, input strides) with neighbouring dimensions that stay neighbours merged."""
-    strides = [math.prod(shape[d + 1 :]) for d in range(len(shape))]
-    sizes: list[int] = []
-    steps: list[int] = []
-    for d in perm:
-        if shape[d] == 1:
-            continue
-        if sizes and steps[-1] == strides[d] * shape[d]:
-            sizes[-1] *= shape[d]
-            steps[-1] = strides[d]
-        else:
-            sizes.append(shape[d])
-            steps.append(strides[d])
-    return sizes or [1], steps or [1]
-
-
-def _transpose(graph: Graph, step: Step) -> list[Call]:
-    op = step.op
-    shape = graph.tensors[op.inputs[0]].shape
-    sizes, strides = merged_transpose(shape, cast(TransposeOptions, op.options).perm)
-    if len(sizes) > 4:
-        raise refuse(op, "it moves more than four dimensions")
-    fields: Fields = (("n", _four(sizes, 1)), ("stride", _four(strides, 0)))
-    return _call(graph, step, "dft_transpose_s8", "dft_transpose", fields)
-
-
-def _gather(graph: Graph, step: Step) -> list[Call]:
-    op = step.op
-    shape = graph.tensors[op.inputs[0]].shape
-    indices = graph.tensors[op.inputs[1]].data
-    assert indices is not None
-    axis = cast(GatherOptions, op.options).axis
-    if shape[axis] > _LIMIT_16 + 1:
-        raise refuse(op, f"dimension {axis} has {shape[axis]} entries")
-    fields: Fields = (
-        ("outer", math.prod(shape[:axis])),
-        ("axis_n", shape[axis]),
-        ("inner", math.prod(shape[axis + 1 :])),
-        ("count", len(indices)),
-    )
-    table = Const("uint16_t", "tables", indices.astype(np.int64))
-    return _call(graph, step, "dft_gather_s8", "dft_gather", fields, (("indices", table),))
+    return one_call(graph, step, f"dft_{op.kind.removesuffix('_2D').lower()}_s8", "dft_pool", fields)
 
 
 def _softmax(graph: Graph, step: Step) -> list[Call]:
@@ -464,7 +378,7 @@ def _softmax(graph: Graph, step: Step) -> list[Call]:
         raise refuse(op, f"it has {shape[-1]} classes, more than {_MAX_CLASSES}")
     fields: Fields = (("rows", math.prod(shape[:-1])), ("n", shape[-1]))
     table = Const("int32_t", "tables", int8.softmax_exponentials(graph, op))
-    return _call(graph, step, "dft_softmax_s8", "dft_softmax", fields, (("exp_table", table),))
+    return one_call(graph, step, "dft_softmax_s8", "dft_softmax", fields, (("exp_table", table),))
 
 
 _MAKERS: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
@@ -473,18 +387,9 @@ _MAKERS: Mapping[str, Callable[[Graph, Step], Sequence[Call]]] = {
     "MUL": _mul,
     "MAXIMUM": _extremum,
     "MINIMUM": _extremum,
-    "RELU": _table,
-    "RELU6": _table,
-    "HARD_SWISH": _table,
-    "LOGISTIC": _table,
-    "QUANTIZE": _table,
-    "TABLE": _table,
-    "MEAN": _mean,
+    **dict.fromkeys(POINTWISE, _table),
+    "PRELU": _prelu,
     "MAX_POOL_2D": _pool,
     "AVERAGE_POOL_2D": _pool,
-    "PAD": _pad,
-    "CONCATENATION": _concatenation,
-    "TRANSPOSE": _transpose,
-    "GATHER": _gather,
     "SOFTMAX": _softmax,
 }

@@ -16,7 +16,7 @@ from dftiny.kernels.rows import Choice, RowCall, RowMaker
 from dftiny.kernels.shift_max_rows import shift_max_rows
 from dftiny.kernels.sum_rows import sum_rows
 from dftiny.kernels.table_rows import table_rows
-from dftiny.steps import Step
+from dftiny.steps import POINTWISE, Step
 
 MAKERS: Mapping[str, RowMaker] = {
     "CONV_2D": conv_rows,
@@ -33,12 +33,8 @@ MAKERS: Mapping[str, RowMaker] = {
     "GATHER": gather_rows,
     "CONCATENATION": concat_rows,
     "PAD": pad_rows,
-    "RELU": table_rows,
-    "RELU6": table_rows,
-    "HARD_SWISH": table_rows,
-    "LOGISTIC": table_rows,
-    "QUANTIZE": table_rows,
-    "TABLE": table_rows,
+    "PADV2": pad_rows,
+    **dict.fromkeys(POINTWISE, table_rows),
     "SHIFT_MAX": shift_max_rows,
 }
 

@@ -15,7 +15,7 @@ from dftiny.steps import Step
 
 
 def table_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
-    """RELU, RELU6, HARD_SWISH, LOGISTIC, QUANTIZE and TABLE."""
+    """Every pointwise function (int8.POINTWISE)."""
     del choice
     table = int8.table(graph, step.op)
     if step.table is not None:

@@ -213,7 +213,7 @@ def _operands(prepared: Steps, step: Step, call: RowCall | None, flat: bool) -> 
     return found
 
 
-_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD")
+_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D", "PAD", "PADV2")
 
 
 def _window(graph: Graph, step: Step) -> Window:

@@ -11,7 +11,6 @@ from dftiny.int8 import arith
 from dftiny.rewrite.edit import first_of, merge, until_done, wiring
 
 _BINARY = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
-_UNARY = ("RELU", "RELU6", "HARD_SWISH", "LOGISTIC", "QUANTIZE", "TABLE")
 _ALL = np.arange(-128, 128).astype(np.int8)
 
 
@@ -59,8 +58,8 @@ def _table(graph: Graph, old: tuple[Op, ...], source: int, values: np.ndarray) -
 def _chain(graph: Graph) -> Graph | None:
     w = wiring(graph)
     for op in graph.ops:
-        earlier = w.writer.get(op.inputs[0]) if op.kind in _UNARY else None
-        if earlier is None or earlier.kind not in _UNARY or w.only_reader(op.inputs[0]) is None:
+        earlier = w.writer.get(op.inputs[0]) if op.kind in int8.POINTWISE else None
+        if earlier is None or earlier.kind not in int8.POINTWISE or w.only_reader(op.inputs[0]) is None:
             continue
         between = int8.table(graph, earlier).astype(np.int64) + 128
         return _table(graph, (earlier, op), earlier.inputs[0], int8.table(graph, op)[between])

@@ -16,7 +16,7 @@ from random_graphs import KINDS, Builder, grow, phinet_like, random_graph
 from dftiny import int8
 from dftiny.codegen.model_c import model_c
 from dftiny.errors import DftError
-from dftiny.graph import Graph, MeanOptions, Quant
+from dftiny.graph import Graph, Quant
 from dftiny.plan import RegionSpec, plan
 
 REGIONS = [RegionSpec("axi", 512 << 10, 32)]
@@ -134,19 +134,12 @@ def test_an_accumulator_past_32_bits_is_refused_by_name() -> None:
         plan(_with_bias(_conv(), 0.01, (1 << 31) - 1), REGIONS)
 
 
-def test_a_mean_over_dimensions_apart_is_refused_by_name() -> None:
-    b = Builder(3, (1, 5, 6, 4))
-    b.mean((1, 3), keep=True)
-    assert isinstance(b.ops[0].options, MeanOptions)
-    with pytest.raises(DftError, match=r"operator 0 \(MEAN\).*not neighbours"):
-        plan(b.graph(), REGIONS)
-
-
-@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MEAN"])
+@pytest.mark.parametrize("kind", ["ADD", "SUB", "MUL", "MEAN", "SUM", "MEAN_APART", "PRELU"])
 def test_an_output_scale_far_too_small_is_refused_by_name(kind: str) -> None:
     b = Builder(3, (1, 5, 6, 4))
     grow(b, kind)
     graph = b.graph()
+    kind = kind.removesuffix("_APART")
     op = next(o for o in graph.ops if o.kind == kind)
     tensors = list(graph.tensors)
     out = tensors[op.outputs[0]]

@@ -13,7 +13,7 @@ from flatmodel import FlatModel, conv_options
 
 from dftiny import graph, spec
 from dftiny.errors import DftError
-from dftiny.graph.checks import _CHECKS
+from dftiny.graph.checks import KINDS
 
 
 def small() -> FlatModel:
@@ -52,7 +52,7 @@ def test_reads_types_shapes_options_and_macs() -> None:
 
 
 def test_table_of_operators_and_checks_name_the_same_operators() -> None:
-    assert set(spec.ops()["op"]) == set(_CHECKS)
+    assert set(spec.ops()["op"]) == KINDS
 
 
 def refused(data: bytes, *words: str) -> None:
