@@ -222,7 +222,8 @@ def write_bundle(
 def _info(
     folder: Path, g: graphs.Graph, labels: Labels, target: str, regions: Sequence[BundleRegion]
 ) -> dict[str, Any]:
-    macs = [graphs.macs(g, op) for op in g.ops]
+    operators = g.operators
+    macs = [graphs.macs(g, op) for op in operators]
     return {
         "schema": SCHEMA,
         "name": labels.name,
@@ -242,7 +243,7 @@ def _info(
         "regions": [{"name": r.name, "bytes": r.bytes, "align": r.align} for r in regions],
         "ops": [
             {"index": op.index, "kind": op.kind, "macs": m, "name": _layer_name(g, op)}
-            for op, m in zip(g.ops, macs, strict=True)
+            for op, m in zip(operators, macs, strict=True)
         ],
         "macs": sum(macs),
     }

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dftiny.graph import BlockOptions, ConcatenationOptions, PadOptions, ReduceOptions, RemapOptions, SliceOptions
+from dftiny.graph import (
+    BlockOptions,
+    ConcatenationOptions,
+    PadOptions,
+    ReduceOptions,
+    RemapOptions,
+    SliceOptions,
+)
 
 if TYPE_CHECKING:
     from random_graphs import Builder
@@ -52,7 +59,11 @@ def _cut(b: Builder, kind: str) -> None:
 
 
 def _reduce(b: Builder, kind: str) -> None:
-    axes = b.pick((1, 3), (1, 3)) if kind == "MEAN_APART" else b.pick((1,), (2,), (3,), (1, 2), (1, 3), (1, 2, 3))
+    axes = (
+        b.pick((1, 3), (1, 3))
+        if kind == "MEAN_APART"
+        else b.pick((1,), (2,), (3,), (1, 2), (1, 3), (1, 2, 3))
+    )
     shape = [1 if d in axes else n for d, n in enumerate(b.shape)]
     given = b.tensor((len(axes),), None, 0, np.array(axes, np.int32))
     out = b.like(shape) if kind.startswith("REDUCE") else b.tensor(shape, b.scale * b.jitter(), b.zp())

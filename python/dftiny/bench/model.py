@@ -58,7 +58,7 @@ class Model:
     def op_bytes(self) -> list[int]:
         """Bytes of weights and biases that each operator brings along, in the order of the model."""
         data = {t.index: t.nbytes for t in self._graph.tensors if t.data is not None}
-        return [sum(data.get(i, 0) for i in op.inputs) for op in self._graph.ops]
+        return [sum(data.get(i, 0) for i in op.inputs) for op in self._graph.operators]
 
     def described(self) -> dict[str, Any]:
         """The part of bundle.json that bench.json repeats."""

@@ -145,7 +145,7 @@ def _assembled(graph: Graph, target: Target, engine: str, need: EngineNeed) -> B
 def _regions(graph: Graph, target: Target, need: EngineNeed) -> tuple[RegionBudget, ...]:
     """Every region of the target, flash first."""
     known = need.code is not None
-    statics: Mapping[str, int] = {target.statics_region.name: need.statics(len(graph.ops))}
+    statics: Mapping[str, int] = {target.statics_region.name: need.statics(len(graph.operators))}
     flash = target.flash
     out = [RegionBudget(flash.name, flash.kind, need.flash, 0, flash.bytes, complete=known)]
     for r in target.regions:
@@ -168,5 +168,5 @@ def _ops(graph: Graph, need: EngineNeed) -> tuple[OpBudget, ...]:
             const_bytes=need.op_const.get(op.index, 0),
             live_bytes=need.op_live.get(op.index, 0),
         )
-        for op in graph.ops
+        for op in graph.operators
     )

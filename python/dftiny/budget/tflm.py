@@ -64,7 +64,7 @@ def _op_const(graph: Graph) -> dict[int, int]:
     """Bytes of constants by operator, each with the first that reads it."""
     seen: set[int] = set()
     out: dict[int, int] = {}
-    for op in graph.ops:
+    for op in graph.operators:
         mine = {t for t in op.inputs if t >= 0 and graph.tensors[t].data is not None} - seen
         seen |= mine
         out[op.index] = sum(graph.tensors[t].nbytes for t in mine)

@@ -51,7 +51,7 @@ class TflmArena:
 def tflm_arena(graph: Graph) -> TflmArena:
     """The arena of a graph as it stands in the file (no rewrite). DftError for an operator without a size."""
     sizes = spec.read_toml(spec.SPEC_DIR / SIZES, "table of TFLM's sizes")
-    scratch = [(op.index, n) for op in graph.ops for n in _scratch(graph, op)]
+    scratch = [(op.index, n) for op in graph.operators for n in _scratch(graph, op)]
     buffers = _buffers(graph, scratch)
     head = greedy_bytes(buffers)
     tail = _Tail()
@@ -59,7 +59,7 @@ def tflm_arena(graph: Graph) -> TflmArena:
     needed = max(head + tail.used, at_plan + planning)
     live = {
         op.index: sum(b.bytes for b in buffers if b.first <= i + 1 <= b.last)
-        for i, op in enumerate(graph.ops)
+        for i, op in enumerate(graph.operators)
     }
     return TflmArena(head, tail.used, -(-needed // ALIGN) * ALIGN, live)
 
@@ -104,13 +104,14 @@ def _buffers(graph: Graph, scratch: list[tuple[int, int]]) -> list[Buffer]:
 
     for t in graph.inputs:
         use(t, 0)
-    for i, op in enumerate(graph.ops):
+    for i, op in enumerate(graph.operators):
         for t in (*op.outputs, *(t for t in op.inputs if t >= 0)):
             use(t, i + 1)
     for t in graph.outputs:
-        use(t, len(graph.ops))
-    step = {op.index: i + 1 for i, op in enumerate(graph.ops)}
-    out = [Buffer(_up(t.nbytes), first[t.index], last[t.index]) for t in graph.tensors if t.data is None]
+        use(t, len(graph.operators))
+    step = {op.index: i + 1 for i, op in enumerate(graph.operators)}
+    made = [t for t in graph.tensors if t.data is None or t.index in graph.folded_outputs]
+    out = [Buffer(_up(t.nbytes), first[t.index], last[t.index]) for t in made]
     return out + [Buffer(_up(n), step[op], step[op]) for op, n in scratch]
 
 
@@ -123,15 +124,15 @@ def _allocate(
     for name in ("allocator", "planner", "micro_allocator", "builtin_allocator", "subgraph"):
         tail.take(s[name], 4)
     tail.take(s["eval_tensor"] * len(graph.tensors), 4)
-    tail.take(s["node"] * len(graph.ops), 4)
-    kernels = [_kernel(sizes, op) for op in graph.ops]
+    tail.take(s["node"] * len(graph.operators), 4)
+    kernels = [_kernel(sizes, op) for op in graph.operators]
     for k in kernels:
         if k["options"]:
             tail.take(k["options"], k["align"])
     for k in kernels:
         if k["data"]:
             tail.take(k["data"])
-    for op in graph.ops:
+    for op in graph.operators:
         for n in _prepared(graph, op):
             tail.take(n)
     if scratch:

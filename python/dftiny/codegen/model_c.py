@@ -176,7 +176,7 @@ const dft_engine dft_the_engine = {{
     .bundle_digest = digest,
     .needs = needs,
     .needs_n = {len(regions)},
-    .ops_n = {len(graph.ops)},
+    .ops_n = {len(graph.operators)},
     .open = open,
     .invoke = dft_aot_invoke,
     .memory_used = dft_aot_memory_used,
@@ -203,7 +203,7 @@ def _header(graph: Graph, plan: Plan) -> str:
 
 #define DFT_MODEL_INPUT_BYTES {graph.input.nbytes}u
 #define DFT_MODEL_OUTPUT_BYTES {graph.output.nbytes}u
-#define DFT_MODEL_OPS {len(graph.ops)}u
+#define DFT_MODEL_OPS {len(graph.operators)}u
 {regions}
 
 #endif

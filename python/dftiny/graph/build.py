@@ -66,7 +66,10 @@ def _ops(index: int, raw: RawOp, tensors: tuple[Tensor, ...], where: _Where) -> 
         raise (where.refuse(cause, e.rewrite) if e.rewrite else where.refuse(cause)) from e
     inputs = raw.inputs
     if raw.kind in CUTS:
-        inputs = (*(t for t in inputs if tensors[t].data is None), *(t for t in inputs if tensors[t].data is not None))
+        inputs = (
+            *(t for t in inputs if tensors[t].data is None),
+            *(t for t in inputs if tensors[t].data is not None),
+        )
     return [Op(index, raw.kind, inputs, (t,), o) for t, o in zip(raw.outputs, options, strict=True)]
 
 

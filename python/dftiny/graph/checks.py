@@ -121,9 +121,7 @@ def _fits(b: Tensor, w: Tensor) -> bool:
     return len(b.quant.scale) in (1, len(w.quant.scale)) or len(w.quant.scale) == 1
 
 
-def _conv_shape(
-    v: View, w: Tensor, g: tuple[int, int, int, int, Padding, Activation], channels: int
-) -> None:
+def _conv_shape(v: View, w: Tensor, g: tuple[int, int, int, int, Padding, Activation], channels: int) -> None:
     h, wd, _ = spatial(v.activation(0))
     sh, sw, dh, dw, padding, _a = g
     kh, kw = (w.shape[1] - 1) * dh + 1, (w.shape[2] - 1) * dw + 1

@@ -7,7 +7,6 @@ the engine need no TFLite rules.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -186,7 +185,9 @@ def _strided_slice(v: View) -> SliceOptions:
     x, o = v.activation(0), v.raw.options
     rank = len(x.shape)
     if o["EllipsisMask"] or o["NewAxisMask"]:
-        raise Refused("has an ellipsis or a new axis, which TFLM refuses", "slice all dimensions, then reshape")
+        raise Refused(
+            "has an ellipsis or a new axis, which TFLM refuses", "slice all dimensions, then reshape"
+        )
     begin, end, strides = (_numbers(v, i, rank) for i in (1, 2, 3))
     if 0 in strides:
         raise Refused("has a stride of 0")

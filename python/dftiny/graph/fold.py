@@ -97,7 +97,7 @@ def _concatenation(op: RawOp, inputs: Sequence[np.ndarray]) -> np.ndarray:
 def _gather(op: RawOp, inputs: Sequence[np.ndarray]) -> np.ndarray:
     if inputs[0].ndim != 1 or op.options["Axis"] != 0 or op.options["BatchDims"] != 0:
         raise ValueError("only vectors are folded")
-    return inputs[0][inputs[1]]
+    return np.asarray(inputs[0][inputs[1]])
 
 
 def _arithmetic(function: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> _Rule:

@@ -21,7 +21,7 @@ def macs(graph: Graph, op: Op) -> int:
         return out.elements * graph.tensors[op.inputs[1]].shape[1]
     if isinstance(op.options, ShiftMaxOptions):
         return out.elements * sum(len(b.terms) for b in op.options.branches)
-    return out.elements if op.kind == "MUL" else 0
+    return out.elements if op.kind == "MUL" and op.outputs[0] not in graph.folded_outputs else 0
 
 
 def total_macs(graph: Graph) -> int:

@@ -7,7 +7,7 @@ every operator is one of ops.toml, or one of the two that only dftiny.rewrite ma
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -323,6 +323,21 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     folded: tuple[Op, ...] = ()
+
+    @property
+    def operators(self) -> tuple[Op, ...]:
+        """The operators as the file has them, folded ones too, each once and with all its outputs; `index` is the place
+        in this list as long as nothing was rewritten."""
+        found: dict[int, Op] = {}
+        for op in sorted((*self.ops, *self.folded), key=lambda o: o.index):
+            same = found.get(op.index)
+            found[op.index] = op if same is None else replace(same, outputs=(*same.outputs, *op.outputs))
+        return tuple(found.values())
+
+    @property
+    def folded_outputs(self) -> frozenset[int]:
+        """Tensors that have data here, but none in the file: results of `folded`."""
+        return frozenset(t for op in self.folded for t in op.outputs)
 
     @property
     def input(self) -> Tensor:

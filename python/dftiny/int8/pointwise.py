@@ -53,7 +53,10 @@ def _relu6(x: Tensor, out: Tensor) -> np.ndarray:
 
 def _leaky_relu(x: Tensor, out: Tensor, alpha: float) -> np.ndarray:
     """reference_ops::QuantizeLeakyRelu; TFLM divides and multiplies its scales in float32."""
-    ratios = np.float32(x.scale) * np.float32(alpha) / np.float32(out.scale), np.float32(x.scale) / np.float32(out.scale)
+    ratios = (
+        np.float32(x.scale) * np.float32(alpha) / np.float32(out.scale),
+        np.float32(x.scale) / np.float32(out.scale),
+    )
     (low_m, low_shift), (high_m, high_shift) = (fixed.quantize_multiplier(float(r)) for r in ratios)
     value = _ALL - x.zero_point
     kept, scaled = fixed.multiply(value, high_m, high_shift), fixed.multiply(value, low_m, low_shift)

@@ -352,7 +352,9 @@ def _table(graph: Graph, step: Step) -> list[Call]:
     """A pointwise function: its 256 values, as the oracle computes them."""
     table = np.roll(int8.table(graph, step.op), 128)  # from −128…127 to the order of the same bits unsigned
     fields: Fields = (("n", graph.tensors[step.op.outputs[0]].elements),)
-    return one_call(graph, step, "dft_lut_s8", "dft_lut", fields, (("table", Const("int8_t", "tables", table)),))
+    return one_call(
+        graph, step, "dft_lut_s8", "dft_lut", fields, (("table", Const("int8_t", "tables", table)),)
+    )
 
 
 def _pool(graph: Graph, step: Step) -> list[Call]:

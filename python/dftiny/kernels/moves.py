@@ -56,7 +56,9 @@ def _joined(graph: Graph, step: Step, rows: int, runs: Sequence[int]) -> list[Ca
     return out
 
 
-def _strided(graph: Graph, step: Step, sizes: Sequence[int], strides: Sequence[int], first: int = 0) -> list[Call]:
+def _strided(
+    graph: Graph, step: Step, sizes: Sequence[int], strides: Sequence[int], first: int = 0
+) -> list[Call]:
     """A copy that writes in order and reads with strides, neighbouring dimensions merged where they can be."""
     sizes, strides = merged(sizes, strides)
     if len(sizes) > 4:

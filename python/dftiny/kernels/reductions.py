@@ -30,7 +30,9 @@ def _mean(graph: Graph, step: Step) -> list[Call]:
     if sum(flag for flag, _, _ in runs) > 1:
         return _sum(graph, step)
     at = next((i for i, (flag, _, _) in enumerate(runs) if flag), len(runs))
-    outer, count, inner = (math.prod(n for _, n, _ in part) for part in (runs[:at], runs[at : at + 1], runs[at + 1 :]))
+    outer, count, inner = (
+        math.prod(n for _, n, _ in part) for part in (runs[:at], runs[at : at + 1], runs[at + 1 :])
+    )
     mult, left1, right = scaled(op, *int8.mean_params(graph, op), 255 * count, y)
     fields: Fields = (
         ("outer", outer),

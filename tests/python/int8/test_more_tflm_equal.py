@@ -53,7 +53,17 @@ def test_leaky_relu(sx, zx, so, zo, alpha):
 
 
 @many
-@given(seed=seeds, shape=maps, sx=any_scale, zx=zeros, ss=scales, zs=zeros, so=any_scale, zo=zeros, wide=st.integers(0, 2))
+@given(
+    seed=seeds,
+    shape=maps,
+    sx=any_scale,
+    zx=zeros,
+    ss=scales,
+    zs=zeros,
+    so=any_scale,
+    zo=zeros,
+    wide=st.integers(0, 2),
+)
 def test_prelu(seed, shape, sx, zx, ss, zs, so, zo, wide):
     m = FlatModel()
     x = m.act(shape, sx, zx)
@@ -87,7 +97,12 @@ def test_reductions(seed, kind, shape, keep, sx, zx, so, zo, axes):
 
 
 @few
-@given(seed=seeds, pads=st.lists(st.integers(0, 3), min_size=6, max_size=6), value=st.integers(-128, 127), zx=zeros)
+@given(
+    seed=seeds,
+    pads=st.lists(st.integers(0, 3), min_size=6, max_size=6),
+    value=st.integers(-128, 127),
+    zx=zeros,
+)
 def test_padv2(seed, pads, value, zx):
     m = FlatModel()
     x = m.act((1, 3, 4, 2), 0.5, zx)
@@ -98,7 +113,9 @@ def test_padv2(seed, pads, value, zx):
 
 
 @many
-@given(seed=seeds, shape=maps, mode=st.integers(0, 1), pads=st.lists(st.integers(0, 5), min_size=4, max_size=4))
+@given(
+    seed=seeds, shape=maps, mode=st.integers(0, 1), pads=st.lists(st.integers(0, 5), min_size=4, max_size=4)
+)
 def test_mirror_pad(seed, shape, mode, pads):
     m = FlatModel()
     x = m.act(shape, 0.5, 3)
@@ -124,7 +141,12 @@ def test_slice(seed, shape, whole):
 
 
 @many
-@given(seed=seeds, shape=maps, masks=st.tuples(*[st.integers(0, 15)] * 2), shrink=st.sampled_from([0, 2, 4, 8, 6]))
+@given(
+    seed=seeds,
+    shape=maps,
+    masks=st.tuples(*[st.integers(0, 15)] * 2),
+    shrink=st.sampled_from([0, 2, 4, 8, 6]),
+)
 def test_strided_slice(seed, shape, masks, shrink):
     rng = np.random.default_rng(seed)
     begin, end, strides, taken = [], [], [], []
@@ -140,7 +162,11 @@ def test_strided_slice(seed, shape, masks, shrink):
     x = m.act(shape, 0.5, 3)
     out = [n for d, n in enumerate(taken) if not shrink >> d & 1]
     inputs = (x, *(m.const(ints(*v)) for v in (begin, end, strides)))
-    options = {"BeginMask": masks[0] & 14 & ~shrink, "EndMask": masks[1] & 14 & ~shrink, "ShrinkAxisMask": shrink}
+    options = {
+        "BeginMask": masks[0] & 14 & ~shrink,
+        "EndMask": masks[1] & 14 & ~shrink,
+        "ShrinkAxisMask": shrink,
+    }
     m.op("STRIDED_SLICE", inputs, (m.act(out, 0.5, 3),), **options)
     equal(m, seed)
 
@@ -150,7 +176,11 @@ def test_strided_slice(seed, shape, masks, shrink):
 def test_cuts(seed, axis, kind):
     rng = np.random.default_rng(seed)
     shape = [1, 4, 6, 8]
-    sizes = {"SPLIT": [shape[axis] // 2] * 2, "SPLIT_V": [1, shape[axis] - 2, 1], "UNPACK": [1] * shape[axis]}[kind]
+    sizes = {
+        "SPLIT": [shape[axis] // 2] * 2,
+        "SPLIT_V": [1, shape[axis] - 2, 1],
+        "UNPACK": [1] * shape[axis],
+    }[kind]
     m = FlatModel()
     x = m.act(shape, 0.5, 3)
     shapes = [[s if d == axis % 4 else n for d, n in enumerate(shape)] for s in sizes]
@@ -210,6 +240,10 @@ def test_resize_nearest(seed, shape, size, how):
     x = m.act(shape, 0.5, 3)
     out = m.act((1, *size, shape[3]), 0.5, 3)
     m.op(
-        "RESIZE_NEAREST_NEIGHBOR", (x, m.const(ints(*size))), (out,), AlignCorners=how[0], HalfPixelCenters=how[1]
+        "RESIZE_NEAREST_NEIGHBOR",
+        (x, m.const(ints(*size))),
+        (out,),
+        AlignCorners=how[0],
+        HalfPixelCenters=how[1],
     )
     equal(m, seed)

@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from randomnets import RandomNet
+from widenets import WideNet
 
 from dftiny import graph, int8, spec
 from dftiny.export import tflm
 
-NETS = 60
+NETS = 120
 
 
 @pytest.mark.skipif(not tflm.available(), reason="tflite-micro exists for x86-64 Linux only")
@@ -19,7 +20,7 @@ def test_random_nets_equal_tflm() -> None:
     kinds: Counter[str] = Counter()
     answers = set()
     for seed in range(NETS):
-        model = RandomNet(seed).model.bytes()
+        model = (WideNet if seed % 2 else RandomNet)(seed).model.bytes()
         g = graph.load(model, name=f"net {seed}")
         kinds.update(op.kind for op in g.ops)
         x = np.random.default_rng(seed).integers(-128, 128, (4, *g.input.shape[1:])).astype(np.int8)
