@@ -39,6 +39,7 @@ LEVEL = {
     "dftiny.code_size": 1,
     "dftiny.metrics": 1,
     "dftiny.verdict": 1,
+    "dftiny.verdict.validation": 3,
     "dftiny.data.index": 1,
     "dftiny.data.tiles": 1,
     "dftiny.link.frame": 1,
