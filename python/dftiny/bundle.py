@@ -31,6 +31,9 @@ from dftiny.artifact import (
 )
 from dftiny.errors import CheckFailed, DftError
 from dftiny.plan import DEFAULT_WISHES, Wishes
+from dftiny.verdict import file as verdicts
+from dftiny.verdict.file import VerdictFile, load_verdict, save_verdict
+from dftiny.verdict.model import VerdictModel, verdict_model
 
 if TYPE_CHECKING:
     from dftiny.diagnose import Cures
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 ENGINE = "aot"
+VERDICT = verdicts.NAME
 BUNDLE, MODEL, ONNX, GATES, BUDGET = "bundle.json", "model.tflite", "model.onnx", "gates.json", "budget.json"
 GOLDEN_INPUTS, GOLDEN_OUTPUTS = "golden/inputs.npy", "golden/outputs.npy"
 MIN_GOLDEN = 4
+CHECKPOINT = "checkpoint.safetensors"
 TOOLS = ("torch", "onnx", "onnxruntime", "onnxsim", "onnx2tf", "tensorflow", "tflite-micro", "numpy")
 
 
@@ -66,7 +71,8 @@ class BundleRegion:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. Shapes are without the batch: input (H, W, 3), output (K,). `threshold` is an image logit."""
+    """An opened bundle. Shapes are without the batch: input (H, W, 3), output (K,). `threshold` is an image logit;
+    `verdict` None where the model came without one."""
 
     folder: Path
     name: str
@@ -86,6 +92,7 @@ class Bundle:
     ops: tuple[BundleOp, ...]
     macs: int
     input_by_rows: bool
+    verdict: VerdictModel | None
     manifest: Manifest
 
     def graph(self) -> graphs.Graph:
@@ -145,6 +152,7 @@ def _bundle(folder: Path, info: Mapping[str, Any], manifest: Manifest) -> Bundle
         ),
         macs=int(info["macs"]),
         input_by_rows=bool(info.get("input_by_rows", False)),
+        verdict=verdict_model(info["verdict"]) if "verdict" in info else None,
         manifest=manifest,
     )
 
@@ -172,6 +180,7 @@ def write_bundle(
     target: str,
     max_macs: int | None = None,
     wishes: Wishes = DEFAULT_WISHES,
+    verdict: VerdictFile | None = None,
     parents: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
@@ -187,14 +196,17 @@ def write_bundle(
 
     g = graphs.load(folder / MODEL, name=labels.name)
     chip = load_target(target)
-    verdict = budget(g, chip, ENGINE, max_macs=max_macs, wishes=wishes)
-    write_json(folder / BUDGET, verdict.as_json())
-    verdict.require()
-    placed = verdict.plan
+    judge = None if verdict is None else _judge(folder, g, verdict)
+    tables = 0 if judge is None else judge.flash_bytes
+    fit = budget(g, chip, ENGINE, max_macs=max_macs, wishes=wishes, verdict_bytes=tables)
+    write_json(folder / BUDGET, fit.as_json())
+    fit.require()
+    placed = fit.plan
     assert placed is not None  # a model that fits has a plan
     aligns = {r.name: r.align for r in chip.arena_regions}
     regions = [BundleRegion(n, b, aligns[n]) for n, b in placed.region_bytes.items()]
     info = _info(folder, g, labels, target, regions) | {"input_by_rows": wishes.input_by_rows}
+    info |= {} if judge is None else {"verdict": judge.as_json()}
     write_json(folder / BUNDLE, info)
     for name, array in ((GOLDEN_INPUTS, golden), (GOLDEN_OUTPUTS, int8.run(g, golden))):
         with atomic_write(folder / name) as f:
@@ -217,6 +229,17 @@ def write_bundle(
         tools=tool_versions(*TOOLS),
     )
     return _bundle(folder, info, manifest)
+
+
+def _judge(folder: Path, g: graphs.Graph, verdict: VerdictFile) -> VerdictModel:
+    """The verdict's integers for this int8 model; the file goes with the bundle. DftError where they do not belong together."""
+    if g.output.shape[1:] != (1,) or g.input.shape[1] != verdict.tile:
+        raise DftError(
+            f"the verdict is for a model with one logit and tiles of {verdict.tile} px, {g.name} is another",
+            "fit one with: dftiny verdict",
+        )
+    save_verdict(folder / VERDICT, verdict)
+    return verdict.model(g.output.scale, g.output.zero_point)
 
 
 def _info(
@@ -276,6 +299,15 @@ def _released_source(progress: Progress) -> Path:
     return released_model() / MODEL
 
 
+def _verdict_of(source: Path, given: Path | None) -> VerdictFile | None:
+    """The verdict that the user names, else the one that lies beside the model of a released folder or a bundle."""
+    if given is not None:
+        return load_verdict(given)
+    beside = source / VERDICT if source.is_dir() else source.parent / VERDICT
+    ours = source.is_dir() or source.name in (MODEL, CHECKPOINT)
+    return load_verdict(beside) if ours and beside.is_file() else None
+
+
 def _require_golden(n: int) -> None:
     if n < MIN_GOLDEN:
         raise DftError(f"there are {n} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles")
@@ -308,12 +340,14 @@ def export(
     library: Path | None = None,
     cures: Cures | None = None,
     explain: bool = False,
+    verdict: Path | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
 
     `data` calibrates a checkpoint that comes without tiles, when `calibration` is not given and the folder exists.
-    `library` is a further folder to write, the bundle as C for other firmware (library.py).
+    `library` is a further folder to write, the bundle as C for other firmware (library.py). `verdict` is a verdict.json
+    (default: the one beside the source, if any).
     `cures` choose calibration, equalisation and biases instead of the converter's; `explain` says where int8 and float part.
 
     Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
@@ -329,8 +363,10 @@ def export(
     if library is not None:
         refuse_library(library, out)
     progress = Progress(quiet)
+    source = source or _released_source(progress)
+    judging = _verdict_of(source, verdict)
     given = open_source(
-        source or _released_source(progress), calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
+        source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
         layout=layout, data=data,
     )  # fmt: skip
     _require_golden(len(given.golden))
@@ -346,6 +382,7 @@ def export(
                 target=budget_target,
                 max_macs=max_macs,
                 wishes=wishes,
+                verdict=judging,
                 parents=given.parents,
                 config=_source_config(given, cures or NO_CURES),
                 metrics={"gates": gates},

@@ -234,6 +234,11 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 @click.option(
     "--explain", is_flag=True, help="Say where int8 and float part, and what to try (explain.json)."
 )
+@click.option(
+    "--verdict",
+    type=ANY_PATH,
+    help="verdict.json of `dftiny verdict`.  [default: the one beside the model, if any]",
+)
 @_plan_options
 def export(
     *,
@@ -283,6 +288,26 @@ def diagnose(**options: Any) -> None:
     from dftiny.diagnosis import diagnose_command
 
     diagnose_command(**options)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny verdict dftiny-runs/bundle                        fit it",
+        "dftiny export dftiny-runs/train --verdict verdict.json   and put it into the bundle",
+    )
+)
+@click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
+@_data()
+@click.option("--out", type=ANY_PATH, default=Path("verdict.json"), show_default=True, help="File to write.")
+def verdict(**options: Any) -> None:
+    """Fit when a model may say real or fake.
+
+    On the validation images, and on copies of them as people share, crop and resize them: evidence of a tile, bounds at
+    which a photograph is decided, and what the training data looked like. For `dftiny detect` and the chip.
+    """
+    from dftiny.verdict.validation import fit_verdict
+
+    fit_verdict(**options)
 
 
 @cli.command(
@@ -493,6 +518,34 @@ def engines(folders: tuple[Path, ...], as_json: bool) -> None:
     from dftiny.engines import engines_command
 
     engines_command(folders, as_json=as_json)
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny detect photo.jpg",
+        "dftiny detect photo.jpg --map map.png",
+        "dftiny detect *.png --map maps --json",
+        "dftiny detect photo.png --port /dev/ttyACM0",
+    )
+)
+@click.argument("photos", metavar="PHOTO...", type=ANY_PATH, nargs=-1, required=True)
+@click.option("--map", "map_path", type=ANY_PATH, help="PNG to write; a folder for several photographs.")
+@click.option(
+    "--model", type=FOLDER, help="A model with a verdict: released, or a bundle.  [default: the released one]"
+)
+@click.option("--port", help="Serial port or socket:// of a running board, instead of this computer.")
+@click.option("--board", type=click.Choice(["host", "mps2_an500"]), help="Start this board here instead.")
+@click.option("--build", "build_dir", type=FOLDER, help="Build folder of that board.")
+@click.option("--baud", type=click.IntRange(1), help="Baud rate of a serial port (default: the board's).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def detect(**options: Any) -> None:
+    """Real, fake or undecided?
+
+    Judges photographs by the released model, which was trained on SIMULATED fakes: to see how it works, not to judge.
+    """
+    from dftiny.detect import detect_command
+
+    detect_command(runs=RUNS, **options)
 
 
 @cli.command(epilog=_examples("dftiny targets"))

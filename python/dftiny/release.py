@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.artifact import atomic_write, new_folder, read_json, read_manifest, tool_versions, write_manifest
-from dftiny.bundle import MODEL, export
+from dftiny.bundle import MODEL, VERDICT, export
 from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.photos import Photo, demo_photos, seed_of
 from dftiny.data.tiles import tiles
 from dftiny.errors import DftError
 from dftiny.evaluate import METRICS
+from dftiny.verdict.validation import fit_verdict
 
 CALIBRATION_TILES = 40
 # Four real tiles and one fake of four generators, two of them held out.
@@ -73,6 +74,7 @@ def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
             tools=tool_versions("torch", "numpy", "pillow"),
         )
     add_int8(out)
+    add_verdict(out, data)
 
 
 def add_int8(model: Path) -> None:
@@ -86,6 +88,23 @@ def add_int8(model: Path) -> None:
         model,
         "model",
         files={*old.files, MODEL},
+        parents=old.parents,
+        config=old.config,
+        metrics=old.metrics,
+        tools=old.tools,
+    )
+
+
+def add_verdict(model: Path, data: Path) -> None:
+    """Fit the verdict of the released model `model` on the data folder it was trained on, and put verdict.json beside it."""
+    old = read_manifest(model, "model")
+    if read_manifest(data, "data").digest != old.parents["data"]:
+        raise DftError(f"{model} was not trained on {data}", "give the data folder of its training")
+    fit_verdict(model / MODEL, data, model / VERDICT)
+    write_manifest(
+        model,
+        "model",
+        files={*old.files, VERDICT},
         parents=old.parents,
         config=old.config,
         metrics=old.metrics,

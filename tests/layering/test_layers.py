@@ -56,6 +56,7 @@ LEVEL = {
     "dftiny.library": 3,
     "dftiny.diagnosis": 3,
     "dftiny.evaluate": 3,
+    "dftiny.detect": 3,
     "dftiny.build": 3,
     "dftiny.counting": 3,
     "dftiny.bench": 3,

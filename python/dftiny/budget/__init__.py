@@ -20,6 +20,7 @@ from dftiny.errors import DftError
 from dftiny.graph import Graph, load, macs
 from dftiny.plan import DEFAULT_WISHES, Plan, Wishes
 from dftiny.target import Target, load_target
+from dftiny.verdict import file as verdicts
 
 ENGINES = ("aot", "tflm")
 
@@ -45,14 +46,16 @@ def budget(
     limits: Limits | None = None,
     wishes: Wishes = DEFAULT_WISHES,
     file_bytes: int | None = None,
+    verdict_bytes: int = 0,
 ) -> Budget:
     """Predict what `graph` needs on `target` with `engine` ("aot" or "tflm").
 
     `max_macs` or `limits` override the target's limit of one inference, `wishes` are the aot planner's, `file_bytes`
-    is the size of the .tflite file, which tflm keeps in flash. Raises DftError when the engine cannot run an operator;
+    is the size of the .tflite file, which tflm keeps in flash, `verdict_bytes` that of the tables of the model's verdict. Raises DftError when the engine cannot run an operator;
     a model that is too large is no error here but has `reasons`.
     """
     need, layout = _need(graph, target, engine, wishes, file_bytes)
+    need = replace(need, const=replace(need.const, tables=need.const.tables + verdict_bytes))
     result = _assembled(graph, target, engine, need)
     if layout is not None:
         result = with_estimates(result, graph, layout, target)
@@ -85,7 +88,24 @@ def budget_file(
     target = load_target(target_name)
     graph = load(model)
     size = model.stat().st_size
-    return budget(graph, target, engine, max_macs=max_macs, limits=limits, wishes=wishes, file_bytes=size)
+    return budget(
+        graph,
+        target,
+        engine,
+        max_macs=max_macs,
+        limits=limits,
+        wishes=wishes,
+        file_bytes=size,
+        verdict_bytes=_verdict_bytes(path, graph),
+    )
+
+
+def _verdict_bytes(path: Path, graph: Graph) -> int:
+    """Tables of the verdict that the export takes up with a model: it lies in the same folder."""
+    beside = (path if path.is_dir() else path.parent) / verdicts.NAME
+    if model_file(path).name != "model.tflite" or not beside.is_file():
+        return 0
+    return verdicts.load_verdict(beside).model(graph.output.scale, graph.output.zero_point).flash_bytes
 
 
 def model_file(path: Path) -> Path:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dftiny.errors import DftError
 from dftiny.verdict.model import NEVER_FAKE, NEVER_REAL, UNIT, VerdictModel, verdict_model
-from dftiny.verdict.running import follow
+from dftiny.verdict.running import follow, judge
 
 MISTAKES = 0.02  # of the photographs of a condition, called real or fake wrongly
 AGREEMENT = 0.99  # of the photographs, the same outcome early as with all tiles
@@ -52,7 +52,8 @@ class Line:
     def table(self, scale: float, zero_point: int) -> NDArray[np.int16]:
         """int16 [256] in 1/UNIT, of an int8 output with that quantisation at output + 128."""
         logits = (np.arange(-128, 128) - zero_point) * np.float64(scale)
-        return np.round(UNIT * self.of(logits)).astype(np.int16)
+        found: NDArray[np.int16] = np.round(UNIT * self.of(logits)).astype(np.int16)
+        return found
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ def tables(line: Line, bounds: Bounds, scale: float, zero_point: int, tiles_max:
 
 
 def _sums(seen: NDArray[np.int64], means: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.clip(np.round(UNIT * seen * means), NEVER_FAKE, NEVER_REAL).astype(np.int64)
+    sums: NDArray[np.int64] = np.clip(np.round(UNIT * seen * means), NEVER_FAKE, NEVER_REAL).astype(np.int64)
+    return sums
 
 
 def fit_width(
@@ -186,8 +188,6 @@ def fit_width(
 
 def final(model: VerdictModel, outputs: NDArray[np.int8]) -> int:
     """The decision with all tiles of an image, int8 outputs [n], looked at."""
-    from dftiny.verdict.running import judge
-
     seen = min(len(outputs), model.tiles_max)
     evidence = int(model.evidence[outputs[:seen].astype(int) + 128].sum(dtype=np.int64))
     return judge(model, seen, seen, evidence)

@@ -21,7 +21,7 @@ from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.verdict.file import COMPRESSED, DIGITS, LOSSLESS, VerdictFile, save_verdict
-from dftiny.verdict.fit import Bounds, Line, Shown, final, fit_bounds, fit_line, fit_width, platt
+from dftiny.verdict.fit import Line, Shown, final, fit_bounds, fit_line, fit_width, platt
 from dftiny.verdict.model import NAMES
 from dftiny.verdict.novelty import ranges_of, traits
 from dftiny.verdict.order import offered, texture
@@ -36,11 +36,12 @@ TRAINED_ON = (
 
 
 def fit_verdict(model: Path, data: Path, out: Path) -> VerdictFile:
-    """Write the verdict of the int8 `model` (a .tflite with one logit) to `out` and say what came of it; a minute or two.
+    """Write the verdict of the int8 `model` (a .tflite with one logit, or a folder that holds model.tflite) to `out` and say
+    what came of it; a minute or two.
 
     DftError for a model with other outputs and for data without a validation split.
     """
-    graph = graphs.load(model)
+    graph = graphs.load(model / "model.tflite" if model.is_dir() else model)
     if graph.output.shape[1:] != (1,) or graph.input.shape[3:] != (3,):
         raise DftError(f"{model} has no single logit", "a verdict is for detectors of real and fake")
     index = load_index(data)
@@ -110,8 +111,8 @@ def _fitted(graph: Graph, photos: Sequence[Shown], ranges: dict[str, tuple[float
         line=line,
         bounds=bounds,
         probability={
-            LOSSLESS: _probability([p for p in lossless if p.condition not in PROCESSED], line, bounds),
-            COMPRESSED: _probability(shared, line, bounds),
+            LOSSLESS: _probability([p for p in lossless if p.condition not in PROCESSED], line),
+            COMPRESSED: _probability(shared, line),
         },
         ranges=ranges,
         confirms=(LOSSLESS,),
@@ -120,9 +121,8 @@ def _fitted(graph: Graph, photos: Sequence[Shown], ranges: dict[str, tuple[float
     return replace(made, validation=_figures(made, graph, photos))
 
 
-def _probability(photos: Sequence[Shown], line: Line, bounds: Bounds) -> tuple[float, float]:
+def _probability(photos: Sequence[Shown], line: Line) -> tuple[float, float]:
     """(slope, offset) of the log odds over mean evidence, each condition with the same weight."""
-    del bounds
     means = np.array([line.of(p.logits).mean() for p in photos])
     counts = Counter(p.condition for p in photos)
     weights = np.array([1 / counts[p.condition] for p in photos])
@@ -153,7 +153,10 @@ def _figures(verdict: VerdictFile, graph: Graph, photos: Sequence[Shown]) -> dic
 
 def _int8(graph: Graph, values: NDArray[np.float64]) -> NDArray[np.int8]:
     """The outputs that these logits were."""
-    return np.round(values / graph.output.scale + graph.output.zero_point).astype(np.int8)
+    rounded: NDArray[np.int8] = np.round(values / graph.output.scale + graph.output.zero_point).astype(
+        np.int8
+    )
+    return rounded
 
 
 def table(verdict: VerdictFile) -> str:

@@ -1,0 +1,88 @@
+"""What answers for a tile: the int8 oracle in this process, or a board that keeps the running verdict itself.
+
+The oracle needs nothing but numpy, so that detect works from a plain install. Called by detect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dftiny import int8
+from dftiny.bench.run import Boards
+from dftiny.graph import Graph
+from dftiny.link.device import Device
+from dftiny.verdict.model import NONE, VerdictModel
+from dftiny.verdict.running import Outcome, Running, begin
+
+AHEAD = 8  # tiles the oracle computes in one go: what is too many costs less than calls one by one
+
+
+class Engine(Protocol):
+    """One network at hand."""
+
+    def outputs(self, tiles: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """int8 [n] for uint8 tiles [n, H, W, 3]."""
+
+    def decide(self, model: VerdictModel, tiles: NDArray[np.uint8]) -> Outcome:
+        """Show uint8 tiles [n, H, W, 3] in order until the verdict stops."""
+
+
+class Oracle:
+    """The numpy oracle, equal to every board bit for bit."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def outputs(self, tiles: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """int8 [n] for uint8 tiles [n, H, W, 3]."""
+        return int8.run(self._graph, int8.from_pixels(tiles))[:, 0]
+
+    def decide(self, model: VerdictModel, tiles: NDArray[np.uint8]) -> Outcome:
+        """Show uint8 tiles [n, H, W, 3] in order until the verdict stops."""
+        state = begin(model, len(tiles))
+        for start in range(0, len(tiles), AHEAD):
+            for output in self.outputs(tiles[start : start + AHEAD]).tolist():
+                state = state.add(output)
+            if state.decision != NONE:
+                break
+        return _outcome(state)
+
+
+class Board:
+    """A board over the link; one tile after the other, no more of them than it asks for."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def outputs(self, tiles: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """int8 [n] for uint8 tiles [n, H, W, 3]."""
+        out = [self._device.infer(t.tobytes()).output[0] for t in int8.from_pixels(tiles)]
+        return np.array(out, np.int8)
+
+    def decide(self, model: VerdictModel, tiles: NDArray[np.uint8]) -> Outcome:
+        """Show uint8 tiles [n, H, W, 3] in order until the verdict stops."""
+        state = begin(model, len(tiles))
+        for tile in tiles:
+            if state.decision != NONE:
+                break
+            state = state.add(int(self.outputs(tile[None])[0]))
+        return _outcome(state)
+
+
+def _outcome(state: Running) -> Outcome:
+    return Outcome(state.decision, state.seen, state.evidence)
+
+
+@contextmanager
+def board_engine(boards: Boards, digest: bytes) -> Iterator[Board]:
+    """The first of `boards`, opened and asked whether it runs the bundle of that digest (32 bytes)."""
+    with boards.openers[0]() as transport:
+        device = Device(transport)
+        device.identify(digest, hint=boards.hint)
+        yield Board(device)
+        device.halt()
