@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dftiny.errors import CheckFailed, DftError
+from dftiny.export.lints import Lint, lints, rewritten
 
 if TYPE_CHECKING:
     from dftiny.nets.checkpoint import Checkpoint
@@ -73,8 +74,8 @@ def require(*packages: str) -> None:
             raise DftError(f"export needs {name}, which is not installed", "pip install dftiny[export]")
 
 
-def from_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write `checkpoint`'s net as ONNX to `path`."""
+def from_checkpoint(checkpoint: Checkpoint, path: Path) -> tuple[Lint, ...]:
+    """Write `checkpoint`'s net as ONNX to `path`; returns what int8 may stumble over."""
     import onnx
     import torch
 
@@ -91,7 +92,10 @@ def from_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             input_names=[INPUT],
             output_names=[OUTPUT],
         )
-    _save(_simplified(onnx.load(str(path)), "the exported net"), path)
+    model = _simplified(onnx.load(str(path)), "the exported net")
+    found = linted(model)
+    _save(model, path)
+    return found
 
 
 def from_onnx(
@@ -101,8 +105,8 @@ def from_onnx(
     normalisation: Normalisation | None,
     layout: str | None,
     size: tuple[int, int] | None,
-) -> None:
-    """Bring a foreign image classifier into this form. `layout` "nchw" or "nhwc" (None: seen from the shape);
+) -> tuple[Lint, ...]:
+    """Bring a foreign image classifier into this form; returns what int8 may stumble over, rewritten where that is exact. `layout` "nchw" or "nhwc" (None: seen from the shape);
     `size` (H, W) fills in dimensions that the model leaves open.
 
     DftError names the file and what it lacks.
@@ -117,9 +121,19 @@ def from_onnx(
         model = _simplified(model, str(source))
     if normalisation is not None:
         _normalise(model, normalisation)
-    _int32_indices(model)
+    found = linted(model)
     _flat_output(model, source)
     _save(_simplified(model, str(source)), path)
+    return found
+
+
+def linted(model: Any) -> tuple[Lint, ...]:
+    """The lints of `model`, which is rewritten in place where another form computes the same."""
+    found = lints(model)
+    rewritten(model)
+    _int32_indices(model)
+    left = {(lint.construct, lint.node) for lint in lints(model)}
+    return tuple(replace(f, done=f.done and (f.construct, f.node) not in left) for f in found)
 
 
 def input_size(path: Path) -> tuple[int, int] | None:

@@ -18,7 +18,7 @@ from dftiny.diagnose import Cures
 from dftiny.diagnose.cure import cured
 from dftiny.diagnose.explain import Diagnosis, diagnose, lines
 from dftiny.errors import CheckFailed, DftError
-from dftiny.export import gates, onnx, tflite, tiles
+from dftiny.export import gates, lints, onnx, tflite, tiles
 from dftiny.export.progress import Progress
 from dftiny.export.source import Source
 
@@ -51,7 +51,7 @@ def make_model(
     path = folder / "model.onnx"
     passed: list[gates.Gate] = []
     with progress.step("ONNX"):
-        passed.append(_to_onnx(source, path, real))
+        passed.append(_to_onnx(source, path, real, progress))
         logits = onnx.run_onnx(path, real)
     with progress.step("int8 TFLite (onnx2tf, TFLiteConverter)"):
         converted = tflite.convert(path, source.calibration, hard)
@@ -167,18 +167,24 @@ def _report(passed: list[gates.Gate], progress: Progress) -> dict[str, Any]:
     return {"schema": 1, "gates": [p.as_json() for p in passed], "absent": absent}
 
 
-def _to_onnx(source: Source, path: Path, real: np.ndarray) -> gates.Gate:
+def _to_onnx(source: Source, path: Path, real: np.ndarray, progress: Progress) -> gates.Gate:
     if source.checkpoint is not None:
-        onnx.from_checkpoint(source.checkpoint, path)
+        _say_lints(onnx.from_checkpoint(source.checkpoint, path), progress)
         return gates.same_float(
             "torch-onnx", run_torch(source.checkpoint.net, real), onnx.run_onnx(path, real)
         )
     assert source.onnx_path is not None
-    onnx.from_onnx(
+    found = onnx.from_onnx(
         source.onnx_path, path, normalisation=source.normalisation, layout=source.layout, size=source.size
     )
+    _say_lints(found, progress)
     before = onnx.run_foreign(source.onnx_path, real, source.normalisation, source.layout)
     return gates.same_float("foreign-onnx", before, onnx.run_onnx(path, real))
+
+
+def _say_lints(found: tuple[lints.Lint, ...], progress: Progress) -> None:
+    for line in lints.lines(found):
+        progress.say(line)
 
 
 def run_torch(net: Any, pixels: np.ndarray) -> np.ndarray:

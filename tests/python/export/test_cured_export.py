@@ -12,7 +12,8 @@ import pytest
 if not all(find_spec(n) for n in ("torch", "onnx", "tensorflow", "onnx2tf")):
     pytest.skip("the [export] extra is not installed", allow_module_level=True)
 
-from onnxnets import classifier, photo_like
+from onnxnets import photo_like
+from test_lints import SIZE, lonely
 
 from dftiny import bundle as bundles
 from dftiny.artifact import read_manifest
@@ -25,13 +26,19 @@ from dftiny.export import tflm
 def test_cures_pass_the_gates_and_the_diagnosis_travels(tmp_path: Path) -> None:
     from click.testing import CliRunner
 
-    source = classifier(tmp_path / "net.onnx")
-    np.savez(tmp_path / "calibration.npz", tiles=photo_like(24, 32, seed=1))
+    source = tmp_path / "net.onnx"
+    source.write_bytes(lonely(False).SerializeToString())
+    np.savez(tmp_path / "calibration.npz", tiles=photo_like(24, SIZE, seed=1))
     out = tmp_path / "bundle"
     cures = Cures("best", equalise=True, correct_bias=True)
     bundles.export(
-        source, out=out, calibration=tmp_path / "calibration.npz", cures=cures, explain=True, quiet=True
-    )
+        source, out=out, calibration=tmp_path / "calibration.npz", layout="nchw", cures=cures, explain=True,
+        classes=list("abcde"), quiet=True,
+    )  # fmt: skip
+    # The lint's rewrite holds: ReLU6 behind a pool would stand alone, and TFLM would compute it wrongly.
+    kinds = [o.kind for o in bundles.load_bundle(out).ops]
+    assert "RELU6" not in kinds
+    assert "DEPTHWISE_CONV_2D" in kinds
     manifest = read_manifest(out, "bundle")
     assert manifest.config["cures"] == {"method": "best", "equalise": True, "correct_bias": True}
     gates = {g["name"]: g for g in json.loads((out / "gates.json").read_text())["gates"]}
