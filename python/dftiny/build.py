@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dftiny import elf, spec
+from dftiny import elf, spec, stack
 from dftiny.artifact import (
     Manifest,
     new_folder,
@@ -40,6 +40,7 @@ _TOOLS: Mapping[str, Mapping[str, str]] = {
         "ninja": "ninja-build",
         "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
         "arm-none-eabi-objcopy": "binutils-arm-none-eabi",
+        "arm-none-eabi-objdump": "binutils-arm-none-eabi",
     },
 }
 
@@ -113,6 +114,8 @@ def build(
         _compile(job)
         _collect(job, made)
         sizes = _sizes(made, str(facts["target"]), toolchain)
+        if toolchain != "native" and engine != "tflm":  # an interpreter's calls cannot be followed
+            sizes["stack_bound_bytes"] = _stack_bound(made, str(facts["target"]))
         write_json(made / "size.json", sizes)
         manifest = write_manifest(
             made,
@@ -264,6 +267,18 @@ def _sizes(made: Path, target: str, toolchain: str) -> dict[str, Any]:
         del entry["name"]
     objects = elf.object_sizes((made / "firmware.map").read_text(encoding="utf-8"))
     return {"regions": regions, "sections": {s.name: s.bytes for s in found}, "objects": objects}
+
+
+def _stack_bound(made: Path, target: str) -> int | None:
+    """Bytes that the stack cannot exceed; None where some call could not be followed. Recursion fails the build."""
+    found = stack.bound(made / "firmware.elf")
+    reserved = load_target(target).statics_region.stack_bytes
+    if found.bytes > reserved:
+        raise CheckFailed(
+            f"the stack may need {found.bytes} bytes, {target} reserves {reserved}",
+            "raise stack_bytes in spec/targets, or shorten " + " -> ".join(name for name, _ in found.frames),
+        )
+    return None if found.unknown else found.bytes
 
 
 def _say(out: Path, board: str, engine: str, sizes: Mapping[str, Any]) -> None:

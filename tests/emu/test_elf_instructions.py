@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 from h743 import H743
 
+from dftiny import spec
+from dftiny.build import build
 from dftiny.bundle import Bundle
+from dftiny.errors import CheckFailed
 from dftiny.link.device import Device
 from dftiny.target import load_target
 
@@ -73,6 +77,25 @@ def test_the_measured_peak_is_within_the_bound(aot_elf: Callable[[str], Path], b
     measured = device.stats().stack_peak_bytes
     bound = int(re.search(r"stack bound: (\d+) bytes", stack_tool(elf)[1])[1])  # type: ignore[index]
     assert bound / 4 < measured <= bound
+
+
+def test_recursion_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A firmware tree whose echo engine calls itself: no build folder is left behind."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "firmware", tree / "firmware")
+    shutil.copy2(ROOT / "CMakeLists.txt", tree)
+    echo = tree / "firmware" / "engines" / "echo" / "echo.c"
+    text = echo.read_text(encoding="utf-8")
+    looping = "dft_status loops(int n);\ndft_status loops(int n) {\n    volatile int m = n;\n"
+    looping += "    volatile dft_status s = m > 0 ? loops(m - 1) : DFT_OK;\n    return s;\n}\n\n"
+    at = text.index("static dft_status echo_invoke(void)")
+    changed = text[:at] + looping + text[at:].replace("return DFT_OK;", "return loops(3);", 1)
+    assert changed != text
+    echo.write_text(changed, encoding="utf-8")
+    monkeypatch.setattr(spec, "tree_dir", lambda: tree)
+    with pytest.raises(CheckFailed, match=r"recursion: loops.* -> loops"):
+        build(None, "mps2_an500", tmp_path / "out", engine="echo")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_elf_is_one_sentence(tmp_path: Path) -> None:

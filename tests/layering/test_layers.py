@@ -51,6 +51,7 @@ LEVEL = {
     "dftiny.export": 2,
     "dftiny.codegen": 2,
     "dftiny.link": 2,
+    "dftiny.stack": 2,
     # use cases
     "dftiny.bundle": 3,
     "dftiny.library": 3,

@@ -38,3 +38,12 @@ void mpu_on(void) {
     MPU_CTRL = MPU_CTRL_ENABLE | MPU_CTRL_PRIVDEFENA;
     __asm volatile("dsb\n isb" ::: "memory");
 }
+
+uint32_t mpu_regions_on(void) {
+    uint32_t n = 0;
+    for (uint32_t number = 0; (MPU_CTRL & MPU_CTRL_ENABLE) != 0u && number < MPU_TYPE_REGIONS(MPU_TYPE); number++) {
+        MPU_RNR = number;
+        n += MPU_RASR & MPU_RASR_ENABLE;
+    }
+    return n;
+}

@@ -23,4 +23,7 @@ void mpu_region(uint32_t number, uint32_t base, uint32_t attributes);
 void mpu_guard_below(uint32_t number, const void *stack_low);
 void mpu_on(void);
 
+/* Regions in force, 0 while the unit is off. */
+uint32_t mpu_regions_on(void);
+
 #endif

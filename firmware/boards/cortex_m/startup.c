@@ -1,5 +1,5 @@
 /* Vector table, reset and faults of the Cortex-M7 boards. The linker script is codegen/linker_ld.py's.
- * There are no interrupts, so the table ends with the system exceptions. */
+ * The table ends with the system exceptions; a board with interrupts puts theirs right behind, in .vectors.irq. */
 #include "startup.h"
 
 #include <stddef.h>
@@ -15,7 +15,6 @@ extern uint8_t __dft_data_start[], __dft_data_end[], __dft_data_load[];
 extern uint8_t __dft_bss_start[], __dft_bss_end[];
 
 int main(int argc, char **argv);
-void dft_fault_entry(void);
 void dft_fault_checked(const cortex_m_frame *frame);
 
 _Static_assert(sizeof(void *) == 4, "a 32-bit processor");

@@ -1,4 +1,5 @@
-/* Memory protection, caches and cycle counter. There is no DMA, so caches need no care once they are on.
+/* Memory protection, caches and cycle counter. Nothing here is a bus master but the core: no DMA, so caches need no care
+ * once they are on, and no region has to be kept out of them.
  * Sources: Armv7-M ARM (MPU, cache maintenance), Cortex-M7 TRM (cache geometry), second-hand: see registers.h. */
 #include "core.h"
 
@@ -24,6 +25,8 @@ void core_protect(const void *stack_low) {
     mpu_guard_below(4, stack_low);
     mpu_on();
 }
+
+uint32_t core_protected_regions(void) { return mpu_regions_on(); }
 
 void core_caches_on(void) {
     barrier();

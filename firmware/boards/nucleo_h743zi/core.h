@@ -8,6 +8,11 @@
 /* Traps on null pointers, on what lies below the stack, on writes to flash, on code in RAM. */
 void core_protect(const void *stack_low);
 
+#define CORE_REGIONS 5u
+
+/* How many regions are in force; 0 while the unit is off. */
+uint32_t core_protected_regions(void);
+
 void core_caches_on(void);
 
 /* Starts the cycle counter and returns whether it was seen to move. */

@@ -12,7 +12,11 @@
 #define REG(address) (*(volatile uint32_t *)(uintptr_t)(address))
 
 /* PWR: power control, RM0433. */
+#define PWR_CR1 REG(0x58024800u)
+#define PWR_CR1_PVDE (1u << 4)
+#define PWR_CR1_PLS_2V85 (6u << 5) /* with the level from RM0433, second-hand */
 #define PWR_CSR1 REG(0x58024804u)
+#define PWR_CSR1_PVDO (1u << 4) /* the supply is below the level of PLS */
 #define PWR_CSR1_ACTVOSRDY (1u << 13)
 #define PWR_CR3 REG(0x5802480Cu)
 #define PWR_CR3_BYPASS (1u << 0)
@@ -30,10 +34,36 @@
 #define DBGMCU_IDC REG(0x5C001000u)
 #define DBGMCU_REV_X 0x2001u /* and V = 0x2003; Z = 0x1001 and Y = 0x1003 are older and slower */
 
-/* FLASH: wait states. */
+#define DBGMCU_IDC_DEVICE(idc) ((idc) & 0xFFFu)
+#define DBGMCU_DEVICE_H743 0x450u
+#define DBGMCU_APB4FZ1 REG(0x5C001054u)
+#define DBGMCU_APB4FZ1_IWDG1 (1u << 18) /* the watchdog stands still while a debugger holds the core */
+
+/* System memory: what the factory wrote. Words of the unique id, and the flash size in KB in a halfword. */
+#define UID_0 REG(0x1FF1E800u)
+#define UID_1 REG(0x1FF1E804u)
+#define UID_2 REG(0x1FF1E808u)
+#define FLASH_KB REG(0x1FF1E880u)
+
+/* IWDG1: the watchdog, on a 32 kHz oscillator of its own that nothing can stop. */
+#define IWDG1_KR REG(0x58004800u)
+#define IWDG1_KR_KICK 0xAAAAu
+#define IWDG1_KR_UNLOCK 0x5555u
+#define IWDG1_KR_START 0xCCCCu
+#define IWDG1_PR REG(0x58004804u)
+#define IWDG1_PR_64 4u
+#define IWDG1_RLR REG(0x58004808u)
+#define IWDG1_RLR_MAX 0xFFFu
+#define IWDG1_SR REG(0x5800480Cu)
+#define IWDG1_SR_UPDATING 3u /* PVU and RVU: prescaler and reload are on their way to the other clock */
+
+/* FLASH: wait states, option bytes. */
 #define FLASH_ACR REG(0x52002000u)
 #define FLASH_ACR_LATENCY_4 4u
 #define FLASH_ACR_WRHIGHFREQ_2 (2u << 4)
+
+#define FLASH_OPTSR_CUR REG(0x5200201Cu)
+#define FLASH_OPTSR_BOR_LEVEL(optsr) ((optsr) >> 2 & 3u)
 
 /* AXI interconnect: the fix for AXI SRAM reads on revisions Z and Y (errata sheet ES0392, as in ST's start-up code). */
 #define AXI_TARG7_FN_MOD REG(0x51008108u)
@@ -96,6 +126,7 @@
 #define USART3_CR1_UE (1u << 0)
 #define USART3_CR1_RE (1u << 2)
 #define USART3_CR1_TE (1u << 3)
+#define USART3_CR1_RXFNEIE (1u << 5) /* an interrupt while a byte is there, and on an overrun */
 #define USART3_CR1_FIFOEN (1u << 29)
 #define USART3_CR2 REG(0x40004804u)
 #define USART3_CR3 REG(0x40004808u)
@@ -103,12 +134,19 @@
 #define USART3_ISR REG(0x4000481Cu)
 #define USART3_ISR_ERRORS 0xFu /* parity, framing, noise, overrun; the same bits clear them in ICR */
 #define USART3_ISR_RXFNE (1u << 5)
+#define USART3_ISR_TC (1u << 6)
 #define USART3_ISR_TXFNF (1u << 7)
 #define USART3_ISR_TEACK (1u << 21)
 #define USART3_ISR_REACK (1u << 22)
 #define USART3_ICR REG(0x40004820u)
 #define USART3_RDR REG(0x40004824u)
 #define USART3_TDR REG(0x40004828u)
+
+/* Interrupts: USART3 is number 39, bit 7 of the second word. */
+#define USART3_IRQ 39u
+#define NVIC_ISER1 REG(0xE000E104u)
+#define NVIC_ISPR1 REG(0xE000E204u)
+#define NVIC_USART3 (1u << (USART3_IRQ - 32u))
 
 /* Cortex-M7 system control space. */
 #define SCB_VTOR REG(0xE000ED08u)

@@ -13,7 +13,7 @@ _SECTIONS = """\
 ENTRY(dft_reset)
 SECTIONS
 {{
-  .vectors : {{ KEEP(*(.vectors)) }} > {flash}
+  .vectors : {{ KEEP(*(.vectors)) KEEP(*(.vectors.irq)) }} > {flash}
   .text : {{ *(.text .text.*) }} > {flash}
   .rodata : {{ *(.rodata .rodata.*) }} > {flash}
 
