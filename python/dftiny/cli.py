@@ -403,10 +403,16 @@ def build(
 @cli.command(epilog=_examples("dftiny flash", "dftiny flash my-build --serial-number 0667FF…"))
 @click.argument("build_dir", metavar="[BUILD]", type=FOLDER, default=RUNS / "build" / "nucleo_h743zi")
 @click.option("--serial-number", help="Serial number of the ST-LINK, where several are connected.")
+@click.option(
+    "--programmer",
+    type=click.Choice(["STM32_Programmer_CLI", "openocd", "st-flash", "pyocd", "drive"]),
+    help="Use this one instead of the first that is installed; drive: copy onto the ST-LINK's drive.",
+)
 def flash(**options: Any) -> None:
     """Write the firmware to the board.
 
-    With STM32_Programmer_CLI: write, verify, reset.
+    Write, verify, reset, with STM32_Programmer_CLI, openocd, st-flash or pyocd; where none is installed, by copying it
+    onto the drive of the board's ST-LINK.
     """
     from dftiny.flash import flash as run
 

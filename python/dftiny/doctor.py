@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dftiny import spec
 from dftiny.errors import DftError
-from dftiny.flash import PROGRAMMER, find_programmer
+from dftiny.flash import INSTALL, find_programmer
 from dftiny.link.transport import permission_hint, ports_found
 
 BASE = (
@@ -108,10 +108,13 @@ def _first_line(tool: str) -> str:
 
 
 def _programmer() -> Iterator[Finding]:
-    try:
-        yield Finding("ok", PROGRAMMER, str(find_programmer()))
-    except DftError as e:
-        yield Finding("missing", PROGRAMMER, "for: flash", e.hint)
+    found = find_programmer()
+    if found is None:
+        yield Finding(
+            "missing", "a programmer", "for: flash (the board's drive does too)", INSTALL.format(drives="")
+        )
+    else:
+        yield Finding("ok", found[0].name, str(found[1]))
 
 
 def _renode() -> Iterator[Finding]:
