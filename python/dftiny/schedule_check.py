@@ -63,7 +63,7 @@ class CheckedStep:
 
 @dataclass(frozen=True)
 class CheckedBuffer:
-    """Where a tensor of `height` rows lies: row r at offset + (r % slots)·row_bytes of its region."""
+    """Where a tensor of `height` rows lies: row r at offset + (r % slots)·pitch of its region (pitch 0: row_bytes)."""
 
     tensor: int
     region: str
@@ -71,6 +71,12 @@ class CheckedBuffer:
     row_bytes: int
     height: int
     slots: int
+    pitch: int = 0
+
+    def row(self, number: int) -> tuple[int, int]:
+        """First byte of a row and the first byte behind it."""
+        first = self.offset + number % self.slots * (self.pitch or self.row_bytes)
+        return first, first + self.row_bytes
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,9 @@ def _places(schedule: CheckedSchedule) -> list[str]:
             problems.append(f"{name} is not aligned to {align}")
 
     for b in schedule.buffers:
-        place(f"tensor {b.tensor}", (b.region, b.offset, b.offset + b.slots * b.row_bytes), _ROW_ALIGN)
+        place(f"tensor {b.tensor}", (b.region, b.offset, b.row(b.slots - 1)[1]), _ROW_ALIGN)
+        if b.pitch < 0 or 0 < b.pitch < b.row_bytes:
+            problems.append(f"rows of tensor {b.tensor} lie over one another")
         if not 1 <= b.slots <= b.height or b.row_bytes < 1 or b.height >= 1 << _ROW_BITS:
             problems.append(
                 f"tensor {b.tensor} has {b.slots} slots of {b.row_bytes} bytes for {b.height} rows"
@@ -179,8 +187,7 @@ class _Memory:
 
     def span(self, tensor: int, row: int) -> _Span:
         b = self.buffers[tensor]
-        first = b.offset + row % b.slots * b.row_bytes
-        return b.region, first, first + b.row_bytes
+        return b.region, *b.row(row)
 
     def fill(self, span: _Span, value: int) -> None:
         region, first, end = span

@@ -80,6 +80,7 @@ def _rows(
     """dft_rows_at: whole buffers seen with other rows than they were written in have as many slots as rows."""
     if fixed or rows == 1:
         return f"{{{_place(at, regions)}, 0, 0}}"
-    if row_bytes > 0xFFFF:
-        raise DftError(f"a row of tensor {at.tensor} has {row_bytes} bytes, the engine takes {0xFFFF}")
-    return f"{{{_place(at, regions)}, {row_bytes}, {rows if recast else at.slots}}}"
+    pitch = row_bytes if recast or at.pitch == at.row_bytes else at.pitch
+    if pitch > 0xFFFF:
+        raise DftError(f"rows of tensor {at.tensor} lie {pitch} bytes apart, the engine takes {0xFFFF}")
+    return f"{{{_place(at, regions)}, {pitch}, {rows if recast else at.slots}}}"

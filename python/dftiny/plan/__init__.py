@@ -20,6 +20,7 @@ from dftiny.plan.pack import Block, Packer, live_bytes
 from dftiny.plan.recompute import Repeat, repeated, repeats
 from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of, times_of
 from dftiny.plan.stream import Event, Life, can_reverse, lives
+from dftiny.plan.weave import key_of, woven
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
 from dftiny.schedule_bound import lower_bound
@@ -70,7 +71,8 @@ class Spot:
 
 @dataclass(frozen=True)
 class Placement:
-    """Tensor `tensor` in `region`: row r at offset + (r mod slots) · row_bytes. Alive in events first…last."""
+    """Tensor `tensor` in `region`: row r at offset + (r mod slots) · pitch. Alive in events first…last. `pitch` is more
+    than `row_bytes` where its rows lie in turns with another tensor's (plan/weave)."""
 
     tensor: int
     region: str
@@ -79,10 +81,11 @@ class Placement:
     slots: int
     first: int
     last: int
+    pitch: int
 
     @property
     def bytes(self) -> int:
-        """Bytes that it takes."""
+        """Bytes that it takes, without what lies between its rows."""
         return self.row_bytes * self.slots
 
 
@@ -224,6 +227,8 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     cutter = Cutter(maker)
     bound = lower_bound(kernel_net(maker)).bytes
     best = _best(prepared, cutter, regions, bound, wishes)
+    if best is None or best.total > bound * (1 + OVER_BOUND):
+        best = _better(best, _best(prepared, Cutter(maker, weave=True), regions, bound, wishes))
     if best is not None:
         return _plan(prepared, best, regions, bound)
     largest = max(regions, key=lambda r: r.bytes)
@@ -330,6 +335,7 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: i
         times = times_of(segment.events, start)
         ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
         blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, times)
+    blocks = woven(blocks, [s.woven for s in cuts if s.woven is not None])
     apart = [cutter.apart(i) for i in range(len(prepared.steps))]
     return _Timeline(cuts, starts, life, blocks, apart, limit)
 
@@ -343,7 +349,7 @@ def _given(prepared: Steps) -> tuple[int, ...]:
 def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound: int) -> Plan:
     timeline, packer, spots = packed.timeline, packed.packer, packed.spots
     at = {b.key: Spot(regions[r].name, o) for b, (r, o) in zip(packer.blocks, spots, strict=True)}
-    block = {b.key: b for b in packer.blocks}
+    owned = _placements(prepared, packed, at)
     segments = []
     for segment in timeline.cuts:
         aux = {lane.index: at[f"a{lane.index}"] for lane in segment.lanes if lane.aux_bytes}
@@ -360,20 +366,30 @@ def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound
                 timeline.limit,
             )
         )
-    placements = []
-    for t in sorted(prepared.views):
-        owner = prepared.views[t]
-        key = f"t{owner}"
-        if key not in block:
-            continue
-        row_bytes = shape_of(prepared.graph.tensors[owner]).row_bytes
-        b = block[key]
-        placements.append(
-            Placement(t, at[key].region, at[key].offset, row_bytes, b.nbytes // row_bytes, b.first, b.last)
-        )
+    placements = [
+        replace(owned[owner], tensor=t) for t, owner in sorted(prepared.views.items()) if owner in owned
+    ]
     ends = packer.sizes(spots, len(regions))
     used = {r.name: _up(n, r.align) for r, n in zip(regions, ends, strict=True) if n}
     return Plan(prepared, tuple(segments), tuple(placements), used, bound)
+
+
+def _placements(prepared: Steps, packed: _Packed, at: Mapping[str, Spot]) -> dict[int, Placement]:
+    """Where each tensor that has memory of its own lies."""
+    found = {}
+    pairs = {key_of(s.woven): s.woven for s in packed.timeline.cuts if s.woven is not None}
+    for block in packed.packer.blocks:
+        if not block.key.startswith("t"):
+            continue
+        spot, offset = at[block.key], at[block.key].offset
+        for t in pairs.get(block.key) or (int(block.key[1:]),):
+            row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
+            slots, pitch = block.places, block.row_bytes
+            if block.key not in pairs:
+                slots, pitch = block.nbytes // row_bytes, row_bytes
+            found[t] = Placement(t, spot.region, offset, row_bytes, slots, block.first, block.last, pitch)
+            offset += row_bytes
+    return found
 
 
 def _up(value: int, align: int) -> int:

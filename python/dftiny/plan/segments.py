@@ -17,6 +17,7 @@ from dftiny.kernels.rows import Choice
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
 from dftiny.plan.stream import Event, Life, lives, stream
+from dftiny.plan.weave import Pair, may_weave, pair_of, woven
 
 _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
@@ -35,6 +36,14 @@ class Variant:
 
     choice: Choice
     flat: bool = False
+
+
+@dataclass(frozen=True)
+class Cut:
+    """In front of lane `position`; `woven`: two of the maps that lie there share their rows' room in turns."""
+
+    position: int
+    woven: bool = False
 
 
 ALONE = Variant(Choice(), flat=True)
@@ -66,6 +75,7 @@ class Segment:
     peak: int
     cost: float
     reverse: bool = False
+    woven: Pair | None = None  # of the tensors that cross its end
 
     def turned(self) -> Segment:
         """The same segment from the last rows to the first, or the other way round."""
@@ -126,6 +136,7 @@ class _Candidate:
     blocks: Sequence[Block]
     kept: int
     cost: float
+    woven: Pair | None
 
     @cached_property
     def floor(self) -> int:
@@ -158,13 +169,14 @@ class _Candidate:
         peak = self._quick if self._quick <= limit else self._thorough
         if peak > limit:
             return None
-        return Segment(self.first, self.end, self.lanes, self.events, peak, self.cost)
+        return Segment(self.first, self.end, self.lanes, self.events, peak, self.cost, woven=self.woven)
 
 
 class Cutter:
-    """Evaluates segments of a graph and finds the best cuts."""
+    """Evaluates segments of a graph and finds the best cuts. `weave`: where two maps of equal height cross a cut, their
+    rows may lie in turns (plan/weave), so that both follow the rows that die for them."""
 
-    def __init__(self, maker: LaneMaker) -> None:
+    def __init__(self, maker: LaneMaker, *, weave: bool = False) -> None:
         self.maker = maker
         self.n = len(maker)
         self.crossing = _crossing(maker)
@@ -172,7 +184,8 @@ class Cutter:
         self.shape = {t: shape_of(graph.tensors[t]) for t in set(maker.prepared.views.values())}
         self._rows = {t: s.rows for t, s in self.shape.items()}
         self._whole = [sum(self.shape[t].nbytes for t in crossing) for crossing in self.crossing]
-        self._known: dict[tuple[int, int, Variant], _Candidate] = {}
+        self._pairs = [self._pair(p) if weave else None for p in range(self.n + 1)]
+        self._known: dict[tuple[Cut, Cut, Variant], _Candidate | None] = {}
         self._costs: dict[tuple[int, Variant], float] = {}
         self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
@@ -180,27 +193,55 @@ class Cutter:
         """All tensors that cross the cut in front of lane `position`."""
         return self._whole[position]
 
-    def within(self, first: int, end: int, variant: Variant, limit: int) -> Segment | None:
-        """Lanes first…end−1 as one segment; None when it takes more than `limit` bytes."""
+    def within(self, first: Cut, end: Cut, variant: Variant, limit: int) -> Segment | None:
+        """Lanes from one cut to the next as one segment; None when it takes more than `limit` bytes."""
         key = (first, end, variant)
         if key not in self._known:
             self._known[key] = self._candidate(first, end, variant)
-        return self._known[key].within(limit)
+        candidate = self._known[key]
+        return None if candidate is None else candidate.within(limit)
 
     def apart(self, index: int) -> int:
         """Bytes of lane `index` by itself, with whole maps before and behind it."""
-        found = self.within(index, index + 1, ALONE, 1 << 60)
+        found = self.within(Cut(index), Cut(index + 1), ALONE, 1 << 60)
         assert found is not None
         return found.peak
 
-    def _candidate(self, first: int, end: int, variant: Variant) -> _Candidate:
-        lanes = tuple(self.maker.lane(i, variant.choice, flat=variant.flat) for i in range(first, end))
-        before, after = self.crossing[first], self.crossing[end]
+    def _pair(self, position: int) -> Pair | None:
+        """The two largest maps of equal height that cross this cut, neither of them the model's input or output."""
+        prepared = self.maker.prepared
+        fixed = {prepared.graph.inputs[0], prepared.views[prepared.graph.outputs[0]]}
+        return pair_of({t: self.shape[t] for t in self.crossing[position] - fixed})
+
+    def _cuts(self, position: int) -> tuple[Cut, ...]:
+        """The ways in which tensors may lie at this cut."""
+        plain = Cut(position)
+        return (plain,) if self._pairs[position] is None else (plain, Cut(position, woven=True))
+
+    def _woven(self, cut: Cut) -> Pair | None:
+        return self._pairs[cut.position] if cut.woven else None
+
+    def _candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
+        span = range(first.position, end.position)
+        lanes = tuple(self.maker.lane(i, variant.choice, flat=variant.flat) for i in span)
+        before, after = self.crossing[first.position], self.crossing[end.position]
+        pairs = [p for p in (self._woven(first), self._woven(end)) if p is not None]
+        if not all(may_weave(pair, lanes, before & after) for pair in pairs):
+            return None
         found = self._stream(lanes, before, after)
         blocks = blocks_of(lanes, found.life, before | after, self.shape, found.times)
         kept = sum(self.shape[t].nbytes for t in before & after if t not in found.life)
-        cost = self._cost(first, end, variant)
-        return _Candidate(first, end, lanes, found.events, blocks, kept, cost)
+        cost = self._cost(first.position, end.position, variant)
+        return _Candidate(
+            first.position,
+            end.position,
+            lanes,
+            found.events,
+            woven(blocks, pairs),
+            kept,
+            cost,
+            self._woven(end),
+        )
 
     def _stream(self, lanes: Sequence[Lane], before: frozenset[int], after: frozenset[int]) -> _Stream:
         """The order of rows, which depends on how many an event has but not on anything else that is chosen."""
@@ -233,43 +274,59 @@ class Cutter:
 
     def smallest_peak(self, enough: int = 0) -> int:
         """The least peak of any way to cut, or `enough` if it is less than that."""
-        best = [enough] + [1 << 60] * self.n
-        for end in range(1, self.n + 1):
-            floor_end = self.whole_bytes(end)
-            for first, variant in self._options(end):
-                if max(best[first], floor_end, self.whole_bytes(first)) >= best[end]:
-                    continue
-                found = self.within(first, end, variant, best[end] - 1)
-                if found is not None:
-                    best[end] = max(best[first], found.peak)
-        return best[self.n]
+        best: dict[Cut, int] = {Cut(0): enough}
+        for end in (cut for p in range(1, self.n + 1) for cut in self._cuts(p)):
+            best[end] = 1 << 60
+            floor_end = self.whole_bytes(end.position)
+            for position, variant in self._options(end.position):
+                for first in self._cuts(position):
+                    if max(best[first], floor_end, self.whole_bytes(position)) >= best[end]:
+                        continue
+                    found = self.within(first, end, variant, best[end] - 1)
+                    if found is not None:
+                        best[end] = max(best[first], found.peak)
+        return best[Cut(self.n)]
 
     def cut(self, limit: int, wish: int | None = None) -> list[Segment]:
         """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`."""
-        best: list[tuple[float, Segment | None]] = [(float("inf"), None) for _ in range(self.n + 1)]
-        best[0] = (0.0, None)
-        for end in range(1, self.n + 1):
-            if self.whole_bytes(end) > limit:
+        best: dict[Cut, tuple[float, Segment | None, Cut]] = {Cut(0): (0.0, None, Cut(0))}
+        for end in (cut for p in range(1, self.n + 1) for cut in self._cuts(p)):
+            best[end] = (float("inf"), None, Cut(0))
+            if self.whole_bytes(end.position) > limit:
                 continue
-            for first, variant in self._options(end):
-                cost = best[first][0] + self._cost(first, end, variant)
-                if cost >= best[end][0] or self.whole_bytes(first) > limit:
-                    continue
-                if first < end - 1 and self._cuts_are_free(first, end, limit if wish is None else wish):
-                    continue  # apart they are at least as fast
-                found = self.within(first, end, variant, limit)
-                if found is not None and wish is not None and found.peak > wish:
-                    cost += _OVER_WISH
-                if found is not None and cost < best[end][0]:
-                    best[end] = (cost, found)
+            for position, variant in self._options(end.position):
+                for first in self._cuts(position):
+                    self._improve(best, first, end, variant, limit, wish)
         out: list[Segment] = []
-        position = self.n
-        while position:
-            chosen = best[position][1]
+        at = Cut(self.n)
+        while at.position:
+            _, chosen, before = best[at]
             assert chosen is not None, "smallest_peak() found a way within the limit"
             out.append(chosen)
-            position = chosen.first
+            at = before
         return out[::-1]
+
+    def _improve(
+        self,
+        best: dict[Cut, tuple[float, Segment | None, Cut]],
+        first: Cut,
+        end: Cut,
+        variant: Variant,
+        limit: int,
+        wish: int | None,
+    ) -> None:
+        """Is the way to `end` cheaper with a last segment from `first` on?"""
+        cost = best[first][0] + self._cost(first.position, end.position, variant)
+        if cost >= best[end][0] or self.whole_bytes(first.position) > limit:
+            return
+        apart = end.position - first.position > 1 and not (first.woven or end.woven)
+        if apart and self._cuts_are_free(first.position, end.position, limit if wish is None else wish):
+            return  # apart they are at least as fast
+        found = self.within(first, end, variant, limit)
+        if found is not None and wish is not None and found.peak > wish:
+            cost += _OVER_WISH
+        if found is not None and cost < best[end][0]:
+            best[end] = (cost, found, first)
 
     def _may_be_wide(self, index: int) -> bool:
         """Flash is spent on int16 weights of small layers only."""

@@ -45,7 +45,9 @@ def schedule_of(plan: Plan) -> CheckedSchedule:
 def _buffer(net: CheckedNet, plan: Plan, tensor: int) -> CheckedBuffer:
     place, shape = plan.of(tensor), net.maps[tensor]
     assert place.row_bytes == shape.row_bytes
-    return CheckedBuffer(tensor, place.region, place.offset, shape.row_bytes, shape.height, place.slots)
+    return CheckedBuffer(
+        tensor, place.region, place.offset, shape.row_bytes, shape.height, place.slots, place.pitch
+    )
 
 
 def _step(net: CheckedNet, segment: PlannedSegment, lane: Lane) -> CheckedStep:
