@@ -13,7 +13,9 @@ from pathlib import Path
 
 from dftiny.budget.aot import aot_need, region_specs
 from dftiny.budget.limits import Limits, broken
+from dftiny.budget.linked import with_linked
 from dftiny.budget.need import EngineNeed
+from dftiny.budget.reserve import beside
 from dftiny.budget.result import Budget, OpBudget, RegionBudget
 from dftiny.budget.tflm import tflm_need
 from dftiny.errors import DftError
@@ -23,6 +25,7 @@ from dftiny.target import Target, load_target
 from dftiny.verdict import file as verdicts
 
 ENGINES = ("aot", "tflm")
+NOTHING: Mapping[str, int] = {}
 
 __all__ = [
     "ENGINES",
@@ -47,16 +50,23 @@ def budget(
     wishes: Wishes = DEFAULT_WISHES,
     file_bytes: int | None = None,
     verdict_bytes: int = 0,
+    application: Mapping[str, int] = NOTHING,
+    elf: Path | None = None,
 ) -> Budget:
     """Predict what `graph` needs on `target` with `engine` ("aot" or "tflm").
 
     `max_macs` or `limits` override the target's limit of one inference, `wishes` are the aot planner's, `file_bytes`
-    is the size of the .tflite file, which tflm keeps in flash, `verdict_bytes` that of the tables of the model's verdict. Raises DftError when the engine cannot run an operator;
-    a model that is too large is no error here but has `reasons`.
+    is the size of the .tflite file, which tflm keeps in flash, `verdict_bytes` that of the tables of the model's
+    verdict, `application` what the user's own firmware takes of each region, in bytes, `elf` a firmware already linked
+    with this model. Raises DftError when the engine cannot run an operator; a model that is too large is no error here
+    but has `reasons`.
     """
-    need, layout = _need(graph, target, engine, wishes, file_bytes)
+    lent = beside(target, application) if application else target
+    need, layout = _need(graph, lent, engine, wishes, file_bytes)
     need = replace(need, const=replace(need.const, tables=need.const.tables + verdict_bytes))
-    result = _assembled(graph, target, engine, need)
+    result = _assembled(graph, target, engine, need, application)
+    if elf is not None:
+        result = with_linked(result, elf, target)
     if layout is not None:
         result = with_estimates(result, graph, layout, target)
     asked = limits or Limits()
@@ -80,7 +90,6 @@ def budget_file(
     *,
     engine: str = "aot",
     max_macs: int | None = None,
-    limits: Limits | None = None,
     wishes: Wishes = DEFAULT_WISHES,
 ) -> Budget:
     """The budget of a .tflite file or of a bundle folder. Raises DftError for whatever cannot be read."""
@@ -93,7 +102,6 @@ def budget_file(
         target,
         engine,
         max_macs=max_macs,
-        limits=limits,
         wishes=wishes,
         file_bytes=size,
         verdict_bytes=_verdict_bytes(path, graph),
@@ -132,9 +140,11 @@ def _need(
     return tflm_need(graph, target, file_bytes), None
 
 
-def _assembled(graph: Graph, target: Target, engine: str, need: EngineNeed) -> Budget:
+def _assembled(
+    graph: Graph, target: Target, engine: str, need: EngineNeed, application: Mapping[str, int]
+) -> Budget:
     """The need as a Budget that nobody has judged yet."""
-    regions = _regions(graph, target, need)
+    regions = tuple(replace(r, application=application.get(r.name, 0)) for r in _regions(graph, target, need))
     ops = _ops(graph, need)
     ram = [r for r in regions if r.kind == "ram"]
     return Budget(

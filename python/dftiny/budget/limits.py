@@ -52,14 +52,14 @@ def _flash(flash: RegionBudget, ops: tuple[OpBudget, ...]) -> list[str]:
 
 def _other_regions(b: Budget, target: Target) -> list[str]:
     """Regions over their end for another cause than activations, which the planner has already judged."""
+    arenas = {a.name for a in target.arena_regions}
     out = []
     for r in b.regions[1:]:
-        if not r.over or (r.name in {a.name for a in target.arena_regions} and not r.application):
+        if not r.over or (r.name in arenas and (b.reasons or not r.application)):
             continue
-        what = "application" if r.application and not r.used else "statics and stack"
-        if r.application and r.used:
-            what = "model and application"
-        out.append(f"{what} take {r.taken:,} bytes of region {r.name}: {r.over:,} bytes over")
+        parts = [("model", r.used), ("stack", r.reserved), ("application", r.application)]
+        owners = " and ".join(f"{what} {n:,}" for what, n in parts if n)
+        out.append(f"{r.taken:,} bytes of region {r.name} are taken ({owners}): {r.over:,} bytes over")
     return out
 
 

@@ -11,7 +11,7 @@ from dftiny.budget.tflm_arena import tflm_arena
 from dftiny.code_size import load_code_sizes
 from dftiny.graph import Graph
 from dftiny.kernels.count import ConstBytes
-from dftiny.target import Region, Target
+from dftiny.target import Target
 
 _NOTES = (
     "TFLM's arena is that of its reference kernels; CMSIS-NN's ask for a few hundred bytes more or less of scratch",
@@ -22,7 +22,8 @@ _NOTES = (
 def tflm_need(graph: Graph, target: Target, file_bytes: int) -> EngineNeed:
     """The need of `graph` as it stands in its file of `file_bytes`. DftError for an operator without a size."""
     arena = tflm_arena(graph)
-    home = _home(target, arena.needed)
+    # The engine is lent one piece, the largest (codegen/needs.py).
+    home = max(target.arena_regions, key=lambda r: r.bytes - r.stack_bytes)
     room = home.bytes - home.stack_bytes
     reasons: tuple[str, ...] = ()
     if arena.needed > room:
@@ -44,12 +45,6 @@ def tflm_need(graph: Graph, target: Target, file_bytes: int) -> EngineNeed:
         notes=_NOTES,
         plan=None,
     )
-
-
-def _home(target: Target, size: int) -> Region:
-    """The first arena region that holds it, else the largest."""
-    fitting = [r for r in target.arena_regions if r.bytes - r.stack_bytes >= size]
-    return fitting[0] if fitting else max(target.arena_regions, key=lambda r: r.bytes)
 
 
 def _const(graph: Graph, file_bytes: int) -> ConstBytes:
