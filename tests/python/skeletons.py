@@ -23,7 +23,8 @@ def skeleton(graph: Graph) -> dict[str, Any]:
             ]
             for t in graph.tensors
         ],
-        "ops": [[op.kind, list(op.inputs), list(op.outputs)] for op in graph.ops],
+        "ops": [[op.kind, list(op.inputs), list(op.outputs)] for op in graph.operators],
+        "folded": [op.index for op in graph.folded],
         "edges": [list(graph.inputs), list(graph.outputs)],
     }
 
@@ -32,8 +33,10 @@ def from_skeleton(name: str, value: dict[str, Any]) -> Graph:
     """A graph whose constants are all zero and whose options are absent: good for its arena, for nothing else."""
     tensors = tuple(_tensor(i, *t) for i, t in enumerate(value["tensors"]))
     ops = tuple(Op(i, k, tuple(a), tuple(b), None) for i, (k, a, b) in enumerate(value["ops"]))
+    folded = tuple(ops[i] for i in value["folded"])
     inputs, outputs = value["edges"]
-    return Graph(name, tensors, ops, tuple(inputs), tuple(outputs))
+    run = tuple(op for op in ops if op not in folded)
+    return Graph(name, tensors, run, tuple(inputs), tuple(outputs), folded)
 
 
 def _tensor(index: int, shape: list[int], dtype: int, scales: int, constant: int) -> Tensor:
