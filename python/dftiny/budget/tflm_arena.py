@@ -33,8 +33,9 @@ class Buffer:
 
 @dataclass(frozen=True)
 class TflmArena:
-    """Bytes. `head` activations and scratch, `tail` what stays; `total` is arena_used_bytes(), `needed` the smallest
-    arena in which AllocateTensors() succeeds: more than `total` only where planning itself needs more than the plan.
+    """Bytes. `head` activations and scratch, `tail` what stays; `total` is arena_used_bytes(), `needed` an
+    arena in which AllocateTensors() succeeds, the smallest for any net whose activations take more than a kilobyte:
+    only below that preparing and planning need more than the plan, and are counted a little high.
     `live`: by operator index, all of the head that is in use while it runs."""
 
     head: int
@@ -55,8 +56,8 @@ def tflm_arena(graph: Graph) -> TflmArena:
     buffers = _buffers(graph, scratch)
     head = greedy_bytes(buffers)
     tail = _Tail()
-    at_plan, planning = _allocate(graph, sizes, len(scratch), len(buffers), tail)
-    needed = max(head + tail.used, at_plan + planning)
+    on_the_way = _allocate(graph, sizes, scratch, len(buffers), tail)
+    needed = max(head + tail.used, on_the_way)
     live = {
         op.index: sum(b.bytes for b in buffers if b.first <= i + 1 <= b.last)
         for i, op in enumerate(graph.operators)
@@ -116,10 +117,9 @@ def _buffers(graph: Graph, scratch: list[tuple[int, int]]) -> list[Buffer]:
 
 
 def _allocate(
-    graph: Graph, sizes: dict[str, Any], scratch: int, buffers: int, tail: _Tail
-) -> tuple[int, int]:
-    """Everything persistent in TFLM's order. Returns the tail's size when it plans, and the bytes that planning takes
-    at the other end."""
+    graph: Graph, sizes: dict[str, Any], scratch: list[tuple[int, int]], buffers: int, tail: _Tail
+) -> int:
+    """Everything persistent in TFLM's order. Returns the most that tail and temporaries take together on the way."""
     s: dict[str, int] = sizes["struct"]
     for name in ("allocator", "planner", "micro_allocator", "builtin_allocator", "subgraph"):
         tail.take(s[name], 4)
@@ -132,21 +132,34 @@ def _allocate(
     for k in kernels:
         if k["data"]:
             tail.take(k["data"])
+    peak = 0
+    requests = s["scratch_request"] * (len(scratch) + s["scratch_requests_ahead"])
     for op in graph.operators:
         for n in _prepared(graph, op):
             tail.take(n)
+        peak = max(peak, tail.used + requests + _temporary(graph, op, s))
     if scratch:
-        tail.take(s["scratch_handle"] * scratch, 4)
-    at_plan = tail.used
+        tail.take(s["scratch_handle"] * len(scratch), 4)
+    infos = s["pointer"] + s["allocation_info"] * (len(graph.tensors) + len(scratch))
+    peak = max(peak, _up(tail.used) + _up(requests + infos) + s["planned_buffer"] * buffers)
     for edge in (graph.inputs, graph.outputs):
         tail.take(s["pointer"] * len(edge))
         for _ in edge:  # a checked graph's edges have one scale each
             tail.take(s["tensor"], 4)
             tail.take(s["quantization"], 4)
             tail.take(_int_array(1), 4)
-    requests = s["scratch_request"] * (scratch + s["scratch_requests_ahead"])
-    infos = s["pointer"] + s["allocation_info"] * (len(graph.tensors) + scratch)
-    return _up(at_plan), _up(requests + infos) + s["planned_buffer"] * buffers
+    return peak
+
+
+def _temporary(graph: Graph, op: Op, s: dict[str, int]) -> int:
+    """TfLiteTensors with their quantisation, of every operand twice: Prepare and the helper that it calls each ask for
+    them, and what is given back comes free only behind the operator."""
+    total = 0
+    for t in (*op.inputs, *op.outputs):
+        quant = graph.tensors[t].quant if t >= 0 else None
+        scales = 0 if quant is None else s["quantization"] + _int_array(len(quant.scale))
+        total += s["tensor"] + scales if t >= 0 else 0
+    return 2 * total
 
 
 def _kernel(sizes: dict[str, Any], op: Op) -> dict[str, int]:

@@ -49,7 +49,7 @@ def test_it_is_what_tflm_takes(name: str) -> None:
     if net["mcufit"] is not None:
         wasm = net["mcufit"] - VECTORS["mcufit_excess"]
         assert abs(arena.total - wasm) <= 0.01 * wasm
-    assert arena.total <= arena.needed < arena.total + 16
+    assert arena.total <= arena.needed and (arena.head < 1024 or arena.needed < arena.total + 16)
 
 
 def conv_model(size: int = 8, channels: int = 4, out: int = 4) -> bytes:
