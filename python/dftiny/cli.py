@@ -419,6 +419,56 @@ def flash(**options: Any) -> None:
     run(**options)
 
 
+def _one_board(command: Any) -> Any:
+    """The options of commands that ask one board about itself."""
+    for option in (
+        click.option(
+            "--baud", type=click.IntRange(1), help="Baud rate of a serial port (default: the board's)."
+        ),
+        click.option(
+            "--build", "build_dir", type=FOLDER, help="Build folder of that board: its ELF, its image."
+        ),
+        click.option(
+            "--board",
+            type=click.Choice(["host", "mps2_an500"]),
+            help="Start this board here instead of using a port.",
+        ),
+        click.option("--port", help="Serial port or socket:// of a running board."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(
+    epilog=_examples(
+        "dftiny selftest --port /dev/ttyACM0",
+        "dftiny selftest --port /dev/ttyACM0 --build my-build",
+        "dftiny selftest --board mps2_an500",
+    )
+)
+@_one_board
+def selftest(**options: Any) -> None:
+    """Let a board prove itself.
+
+    Clocks, caches, counter, memory, flash, kernels: the first command for a new board.
+    """
+    from dftiny.selftest import selftest_command
+
+    selftest_command(runs=RUNS, **options)
+
+
+@cli.command(epilog=_examples("dftiny fault --port /dev/ttyACM0 --build dftiny-runs/build/nucleo_h743zi"))
+@_one_board
+def fault(**options: Any) -> None:
+    """Show a board's last fault.
+
+    Registers, reason, and file and line where the build is given.
+    """
+    from dftiny.selftest import fault_command
+
+    fault_command(runs=RUNS, **options)
+
+
 @cli.command(
     epilog=_examples(
         "dftiny bench --port /dev/ttyACM0",

@@ -59,7 +59,7 @@ class H743:
         self.address = registers()
         self.by_address = {v: k for k, v in self.address.items()}
         self.values: dict[str, int] = {
-            "DBGMCU_IDC": revision << 16,
+            "DBGMCU_IDC": revision << 16 | 0x450,
             "RCC_RSR": 1 << 23,
             "MPU_TYPE": MPU_REGIONS << 8,
         }
@@ -71,6 +71,7 @@ class H743:
         self.wrong = ""
         self.idle = 0
         self.cycles = 0
+        self.cycles_a_look = 20  # that pass between two looks at the cycle counter
         self.instructions = 0  # counted by count_instructions() only
         self.interrupts = interrupts
         self.line: deque[int] = deque()  # bytes that have not arrived yet, one every `instructions_a_byte`
@@ -143,7 +144,7 @@ class H743:
         if name == "MPU_RASR":
             return self.mpu.get(self.values["MPU_RNR"], 0)
         if name == "DWT_CYCCNT":
-            self.cycles += 20
+            self.cycles += self.cycles_a_look
             if self.interrupts:
                 self._waits()
             return self.cycles & 0xFFFFFFFF

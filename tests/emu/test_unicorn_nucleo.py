@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,10 @@ from unicorn import arm_const
 
 from dftiny import spec
 from dftiny.bundle import Bundle
+from dftiny.fault import fault_text, read_fault
 from dftiny.link.device import Device
+from dftiny.link.questions import Questions
+from dftiny.selftest import examine
 from dftiny.target import load_target
 
 pytestmark = pytest.mark.emu
@@ -128,7 +132,7 @@ def test_dead_clock_and_debug_registers_do_not_stop_it(
     assert result.ticks == 0
 
 
-def after_fault(elf: Path, stack_left: int) -> tuple[H743, H743]:
+def after_fault(elf: Path, stack_left: int, pc: int = 0x08004321, cfsr: int = 0) -> tuple[H743, H743]:
     """The chip whose processor faulted with `stack_left` bytes below its frame, and the same RAM one reset later."""
     first = H743(elf)
     before = Device(first).hello()
@@ -137,7 +141,8 @@ def after_fault(elf: Path, stack_left: int) -> tuple[H743, H743]:
         symbols = ELFFile(f).get_section_by_name(".symtab")
         first.pc = symbols.get_symbol_by_name("dft_fault_entry")[0]["st_value"]
         low = symbols.get_symbol_by_name("__dft_stack_low")[0]["st_value"]
-    frame = struct.pack("<8I", 0, 1, 2, 3, 12, 0x08001235, 0x08004321, 1 << 24)
+    first.values["SCB_CFSR"], first.values["SCB_BFAR"] = cfsr, 0x24080000
+    frame = struct.pack("<8I", 0, 1, 2, 3, 12, 0x08001235, pc, 1 << 24)
     if stack_left >= 0:
         first.uc.mem_write(low + stack_left, frame)
     first.uc.reg_write(arm_const.UC_ARM_REG_SP, low + stack_left)
@@ -171,6 +176,95 @@ def test_a_fault_is_recorded_and_the_next_boot_says_so(elf: Path, stack_left: in
     third.uc.mem_write(dtcm.origin, bytes(second.uc.mem_read(dtcm.origin, dtcm.bytes)))
     hello = Device(third).hello()
     assert (hello.reset_cause, hello.boot_id) == (causes["software"], boot_id + 2)
+
+
+def test_a_fault_is_told_with_file_and_line(elf: Path) -> None:
+    with elf.open("rb") as f:
+        symbols = ELFFile(f).get_section_by_name(".symtab")
+        pc = symbols.get_symbol_by_name("uart_received")[0]["st_value"] & ~1
+    bus_at_known_address = 1 << 9 | 1 << 15
+    _, second = after_fault(elf, 1024, pc, bus_at_known_address)
+    record = read_fault(Questions(second))
+    assert record is not None
+    assert (record.kind, record.pc, record.lr, record.bfar) == ("bus", pc, 0x08001235, 0x24080000)
+    assert record.boot_id + 1 == Device(second).hello().boot_id
+    said = fault_text(record, elf)
+    assert "a place where nothing answers, at 0x24080000" in said
+    assert re.search(rf"pc 0x{pc:08x}  uart_received at \S*nucleo_h743zi/uart\.c:\d+", said), said
+    assert "uart_received" not in fault_text(record, None) and "give --build" in fault_text(record, None)
+
+
+def test_no_fault_is_no_record(elf: Path) -> None:
+    assert read_fault(Questions(H743(elf))) is None
+
+
+HOST_ONLY = {"half a second"}  # judged by this computer's clock, which no emulator keeps
+
+
+def examined(chip: H743, elf: Path) -> dict[str, str]:
+    """Test → outcome, of the board's self-tests."""
+    chip.cycles_a_look = 200_000
+    return {o.name: o.status for o in examine(chip, elf.parent).outcomes}
+
+
+def test_the_board_proves_itself(elf: Path) -> None:
+    found = examined(H743(elf, interrupts=True), elf)
+    assert len(found) >= 15
+    assert {name for name, status in found.items() if status != "passed"} <= HOST_ONLY
+
+
+def test_what_is_wrong_is_found(elf: Path) -> None:
+    """A chip whose power, clocks, option bytes and interrupts do not answer, of another kind, with another image."""
+    chip = H743(elf, answers=False)
+    chip.values |= {"DBGMCU_IDC": 0x2003_0483, "FLASH_KB": 1024, "IWDG1_SR": 3}
+    chip.uc.mem_write(0x08000000 + (elf.parent / "firmware.bin").stat().st_size - 1, b"\x5a")
+    found = examined(chip, elf)
+    wrong = {name for name, status in found.items() if status == "failed"}
+    clocks = {"clock", "crystal", "flash waits", "counter moves"}
+    assert wrong == clocks | {"device", "flash size", "flash image", "interrupts", "watchdog"}
+    assert found["half a second"] == "absent"
+
+
+def test_a_low_supply_and_missing_caches_are_found(elf: Path) -> None:
+    chip = H743(elf, interrupts=True)
+    chip.run()
+    chip.values["PWR_CSR1"] = 1 << 4
+    chip.values["SCB_CCR"] = 1 << 16
+    chip.values["MPU_CTRL"] = 0
+    found = examined(chip, elf)
+    wrong = {name for name, status in found.items() if status == "failed"} - HOST_ONLY
+    assert wrong == {"supply", "caches", "memory guard"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "real"),
+    [(115_200, 115_163), (921_600, 923_076), (2_000_000, 2_000_000), (3_000_000, 3_000_000)],
+)
+def test_the_rate_is_changed_after_its_reply(elf: Path, wanted: int, real: int) -> None:
+    chip = H743(elf, interrupts=True)
+    assert Device(chip).hello().baud == spec.board("nucleo_h743zi")["baud"]
+    reply = Questions(chip).ask("set_baud", baud=wanted)
+    assert (reply["status"], reply["baud"]) == (0, real)
+    chip.run()
+    assert chip.values["USART3_BRR"] == round(120_000_000 / wanted)
+    assert chip.values["USART3_CR1"] & 1 and chip.values["USART3_CR1"] & 1 << 5
+    assert Device(chip).hello().baud == real
+
+
+@pytest.mark.parametrize("wanted", [0, 300, 7_280_000, 12_000_000, 2**32 - 1])
+def test_a_rate_that_the_clock_cannot_make_is_refused(elf: Path, wanted: int) -> None:
+    chip = H743(elf, interrupts=True)
+    reply = Questions(chip).ask("set_baud", baud=wanted)
+    assert reply["status"] != 0
+    assert Device(chip).hello().baud == spec.board("nucleo_h743zi")["baud"]
+
+
+def test_identity_and_watchdog(elf: Path) -> None:
+    chip = H743(elf)
+    assert Device(chip).hello().uid == struct.pack("<3I", 0x11223344, 0x55667788, 0x99AABBCC)
+    assert (chip.values["IWDG1_PR"], chip.values["IWDG1_RLR"]) == (4, 0xFFF)
+    kicks = [value for name, value in chip.written if name == "IWDG1_KR"]
+    assert kicks[:2] == [0xCCCC, 0x5555] and kicks.count(0xAAAA) > 2  # the loop goes on kicking
 
 
 def test_bytes_before_the_first_frame_do_no_harm(elf: Path) -> None:

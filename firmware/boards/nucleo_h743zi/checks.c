@@ -2,6 +2,7 @@
 #include "checks.h"
 
 #include "core.h"
+#include "dft/crc.h"
 #include "dft_board_config.h"
 #include "dft_protocol.h"
 #include "registers.h"
@@ -11,6 +12,9 @@
 #define FAST_HZ 480000000u
 #define OLD_HZ 400000000u
 #define CACHES (SCB_CCR_IC | SCB_CCR_DC)
+
+/* From the first vector to the last byte of initialised data: what firmware.bin holds. */
+extern const uint8_t __dft_image_start[], __dft_image_end[];
 
 static h743_clock clock;
 static bool counting;
@@ -32,6 +36,13 @@ static uint32_t check_device(uint32_t *detail) {
 static uint32_t check_flash_size(uint32_t *detail) {
     *detail = FLASH_KB & 0xFFFFu;
     return verdict(*detail == DFT_FLASH_BYTES / 1024u);
+}
+
+/* detail: CRC-32 of the image in flash, for the host to compare; read twice, the second time partly from the cache. */
+static uint32_t check_image(uint32_t *detail) {
+    const uint32_t n = (uint32_t)(__dft_image_end - __dft_image_start);
+    *detail = ~dft_crc(DFT_CRC_START, __dft_image_start, n);
+    return verdict(*detail == ~dft_crc(DFT_CRC_START, __dft_image_start, n));
 }
 
 /* The speed that this revision is sold for; detail: Hz. The host compares it with its own clock (half second). */
@@ -104,7 +115,7 @@ static uint32_t check_supply(uint32_t *detail) {
 }
 
 const dft_board_check board_checks[CHECKS_N] = {
-    {"device", check_device},        {"flash size", check_flash_size},   {"clock", check_clock},
+    {"device", check_device},        {"flash size", check_flash_size}, {"flash image", check_image}, {"clock", check_clock},
     {"crystal", check_crystal},      {"half a second", check_half_second}, {"flash waits", check_wait_states},
     {"caches", check_caches},        {"counter moves", check_counter},   {"interrupts", check_receiver},
     {"memory guard", check_protection}, {"watchdog", check_watchdog},    {"supply", check_supply},

@@ -5,7 +5,7 @@
 #include "clock.h"
 #include "dft/board.h"
 
-#define CHECKS_N 12u
+#define CHECKS_N 13u
 
 extern const dft_board_check board_checks[CHECKS_N];
 

@@ -13,7 +13,7 @@ _SECTIONS = """\
 ENTRY(dft_reset)
 SECTIONS
 {{
-  .vectors : {{ KEEP(*(.vectors)) KEEP(*(.vectors.irq)) }} > {flash}
+  .vectors : {{ __dft_image_start = .; KEEP(*(.vectors)) KEEP(*(.vectors.irq)) }} > {flash}
   .text : {{ *(.text .text.*) }} > {flash}
   .rodata : {{ *(.rodata .rodata.*) }} > {flash}
 
@@ -36,6 +36,7 @@ SECTIONS
     __dft_data_end = .;
   }} > {data} AT> {flash}
   __dft_data_load = LOADADDR(.data);
+  __dft_image_end = LOADADDR(.data) + SIZEOF(.data);
 
   /* AT> RAM: an emulator that zero-fills a segment at its load address must not meet flash there. */
 {arenas}
