@@ -473,6 +473,7 @@ def fault(**options: Any) -> None:
     epilog=_examples(
         "dftiny bench --port /dev/ttyACM0",
         "dftiny bench --port /dev/ttyACM0 --data dftiny-runs/data --limit 20",
+        "dftiny bench --port /dev/ttyACM0 --golden --share my-board.json",
         "dftiny bench --board mps2_an500 --jobs 2",
         "dftiny bench --board host --golden --flag --drop=0.0005 --flag --flip=0.0005",
     )
@@ -516,14 +517,24 @@ def fault(**options: Any) -> None:
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Boards started side by side."
 )
 @click.option("--trace", is_flag=True, help="Print every frame.")
-def bench(**options: Any) -> None:
+@click.option(
+    "--share",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write all that we would like to know about a new board into this file, for you to send.",
+)
+def bench(share: Path | None, **options: Any) -> None:
     """Run test images on a board.
 
     Every result is compared with the int8 oracle, bit for bit.
     """
     from dftiny.bench import bench_command
 
-    bench_command(runs=RUNS, **options)
+    if share is None:
+        bench_command(runs=RUNS, **options)
+        return
+    from dftiny.share import shared
+
+    shared(lambda: bench_command(runs=RUNS, **options), share, runs=RUNS, **options)
 
 
 @cli.command(epilog=_examples("dftiny report", "dftiny report my-bench --out page.html"))
