@@ -1,9 +1,11 @@
 """Makes a verdict's integers of validation photographs: evidence from tile logits, bounds from what went wrong.
 
 Evidence is a line through the logits (Platt), cut off where the validation data end. At the end of a photograph its mean
-evidence is compared with two bounds, set so that at most MISTAKES of the photographs of every condition are called
-wrongly when their own photograph was left out; between them it is undecided. A photograph stops early where the mean so
-far is further from both bounds than `width / sqrt(tiles)`, the smallest width that agrees with the end often enough.
+evidence is compared with two bounds, set so that at most MISTAKES of the images of every condition are called wrongly
+by bounds made without their photograph; between them it is undecided. An image stops early where its mean so far is
+further from both bounds than `width · tile_sd · sqrt(1/tiles - 1/all)`. Tiles of one image resemble each other, so that
+Wald's widths do not hold: the smallest is taken that agrees with the end often enough in every condition, wherever a
+bound might lie; only there are enough validation images near one.
 Called by verdict/validation.py and tools/verdict.
 """
 
@@ -17,10 +19,13 @@ from numpy.typing import NDArray
 
 from dftiny.errors import DftError
 from dftiny.verdict.model import NEVER_FAKE, NEVER_REAL, UNIT, VerdictModel, verdict_model
-from dftiny.verdict.running import follow, judge
+from dftiny.verdict.running import judge
 
 MISTAKES = 0.02  # of the photographs of a condition, called real or fake wrongly
-AGREEMENT = 0.99  # of the photographs, the same outcome early as with all tiles
+AGREEMENT = (
+    0.995  # of images and bounds, the same side early as with all tiles: half the errors one wants to see
+)
+THRESHOLDS = 41  # bounds tried, over the range of the validation images' means
 FULL = 16  # tiles of a validation image: with fewer the last bounds are wider
 MARGINS = np.arange(0.0, 6.01, 0.1)  # tried, in standard deviations of a tile divided by 4
 WIDTHS = np.arange(0.0, 12.01, 0.1)  # tried, in standard deviations of a tile
@@ -147,8 +152,7 @@ def _apart(real_from: float, fake_to: float) -> tuple[float, float]:
 def tables(line: Line, bounds: Bounds, scale: float, zero_point: int, tiles_max: int) -> VerdictModel:
     """The integers of a line and bounds for a net with that output quantisation."""
     seen = np.arange(1, tiles_max + 1)
-    # Of tiles_max tiles that will be shown, the mean still to come cannot move further than this.
-    away = bounds.width * bounds.tile_sd * np.sqrt(1 / seen - 1 / (tiles_max + 1))
+    away = bounds.width * bounds.tile_sd * np.sqrt(1 / seen - 1 / tiles_max)
     few = bounds.tile_sd * np.sqrt(np.maximum(1 / seen - 1 / FULL, 0))
     real_from = _sums(seen, bounds.real + away)
     between_from, between_to = _sums(seen, bounds.fake + away), _sums(seen, bounds.real - away)
@@ -170,20 +174,41 @@ def _sums(seen: NDArray[np.int64], means: NDArray[np.float64]) -> NDArray[np.int
     return sums
 
 
-def fit_width(
-    photos: Sequence[Shown], line: Line, real: float, fake: float, sd: float, agreement: float = AGREEMENT
-) -> Bounds:
-    """Bounds with the smallest width at which `agreement` of the images end early as they do with all their tiles."""
-    # An output scale so fine that quantisation plays no part: what is fitted holds for any net of this line.
-    scale = 1 / 16
-    outputs = [np.clip(np.round(p.logits / scale), -128, 127).astype(np.int8) for p in photos]
+def fit_width(photos: Sequence[Shown], line: Line, sd: float, agreement: float = AGREEMENT) -> float:
+    """The smallest width, in `sd`, at which in every condition at least `agreement` of all pairs of an image and a bound
+    end early on the side where all tiles end."""
+    by_condition: dict[str, list[NDArray[np.float64]]] = {}
+    for p in photos:
+        by_condition.setdefault(p.condition, []).append(line.of(p.logits))
     for width in WIDTHS:
-        bounds = Bounds(real, fake, sd, float(width))
-        model = tables(line, bounds, scale, 0, max(len(o) for o in outputs))
-        same = [follow(model, o).decision == final(model, o) for o in outputs]
-        if np.mean(same) >= agreement:
+        if all(agrees(v, float(width) * sd) >= agreement for v in by_condition.values()):
             break
-    return bounds
+    return float(width)
+
+
+def agrees(images: Sequence[NDArray[np.float64]], width: float) -> float:
+    """The part of pairs of an image, float [tiles] of evidence in order, and a bound for which stopping `width` away from
+    the bound tells the side on which the mean of all tiles lies."""
+    means = np.array([v.mean() for v in images])
+    low, high = np.percentile(means, [2, 98])
+    bounds = np.linspace(float(low), float(high), THRESHOLDS)
+    same = 0
+    for values, mean in zip(images, means, strict=True):
+        _, side = stops(values, bounds, width)
+        same += int((side == (mean > bounds)).sum())
+    return same / (len(images) * len(bounds))
+
+
+def stops(
+    values: NDArray[np.float64], bounds: NDArray[np.float64], width: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(tiles seen, mean above the bound) where an image's evidence float [tiles] stops, for each bound [n]."""
+    seen = np.arange(1, len(values) + 1)
+    running = np.cumsum(values) / seen
+    away = width * np.sqrt(1 / seen - 1 / len(values))
+    last = np.arange(len(values)) == len(values) - 1
+    at = ((np.abs(running - bounds[:, None]) >= away) | last).argmax(axis=1)
+    return at + 1, running[at] > bounds
 
 
 def final(model: VerdictModel, outputs: NDArray[np.int8]) -> int:

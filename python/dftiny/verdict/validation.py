@@ -21,14 +21,15 @@ from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.verdict.file import COMPRESSED, DIGITS, LOSSLESS, VerdictFile, save_verdict
-from dftiny.verdict.fit import Line, Shown, final, fit_bounds, fit_line, fit_width, platt
-from dftiny.verdict.model import NAMES
+from dftiny.verdict.fit import Bounds, Line, Shown, final, fit_bounds, fit_line, fit_width, platt, tables
+from dftiny.verdict.model import NAMES, UNIT
 from dftiny.verdict.novelty import ranges_of, traits
 from dftiny.verdict.order import offered, texture
 from dftiny.verdict.running import follow
 
 TILES_MAX = 64
 PRE = "pre"
+SCALE = 1 / 16  # of int8 logits where no net is at hand
 TRAINED_ON = (
     "simulated up-sampling traces in photographs of landscapes, plants and buildings: it knows no real generator and "
     "hardly a face"
@@ -103,7 +104,7 @@ def _fitted(graph: Graph, photos: Sequence[Shown], ranges: dict[str, tuple[float
     shared = [p for p in photos if p.condition in PROFILES]
     line = fit_line([p for p in lossless if p.condition not in PROCESSED])
     real, fake, sd = fit_bounds(lossless, line)
-    bounds = fit_width(lossless, line, real, fake, sd)
+    bounds = Bounds(real, fake, sd, fit_width(photos, line, sd))
     made = VerdictFile(
         trained_on=TRAINED_ON,
         tile=graph.input.shape[1],
@@ -111,8 +112,8 @@ def _fitted(graph: Graph, photos: Sequence[Shown], ranges: dict[str, tuple[float
         line=line,
         bounds=bounds,
         probability={
-            LOSSLESS: _probability([p for p in lossless if p.condition not in PROCESSED], line),
-            COMPRESSED: _probability(shared, line),
+            LOSSLESS: _probability([p for p in lossless if p.condition not in PROCESSED], line, bounds),
+            COMPRESSED: _probability(shared, line, bounds),
         },
         ranges=ranges,
         confirms=(LOSSLESS,),
@@ -121,9 +122,11 @@ def _fitted(graph: Graph, photos: Sequence[Shown], ranges: dict[str, tuple[float
     return replace(made, validation=_figures(made, graph, photos))
 
 
-def _probability(photos: Sequence[Shown], line: Line) -> tuple[float, float]:
-    """(slope, offset) of the log odds over mean evidence, each condition with the same weight."""
-    means = np.array([line.of(p.logits).mean() for p in photos])
+def _probability(photos: Sequence[Shown], line: Line, bounds: Bounds) -> tuple[float, float]:
+    """(slope, offset) of the log odds over the mean evidence where an image stops, each condition with the same weight."""
+    model = tables(line, bounds, SCALE, 0, TILES_MAX)
+    ends = [follow(model, np.clip(np.round(p.logits / SCALE), -128, 127).astype(np.int8)) for p in photos]
+    means = np.array([e.evidence / e.seen / UNIT for e in ends])
     counts = Counter(p.condition for p in photos)
     weights = np.array([1 / counts[p.condition] for p in photos])
     return platt(means, np.array([p.real for p in photos]), weights)

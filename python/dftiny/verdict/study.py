@@ -1,0 +1,286 @@
+"""How good the verdicts are, on photographs that had no part in fitting them: outcomes by condition, and tiles saved.
+
+outcomes() takes the test split through detect's own judge. savings() cuts disjoint 1024² crops of 64 tiles from the
+photographs, fits a bound for each sharing profile on validation images and compares stopping early with fixed numbers of
+tiles, in three orders. Called by tools/verdict.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dftiny import graph as graphs
+from dftiny import int8
+from dftiny.bundle import MODEL, VERDICT
+from dftiny.data.index import ImageRow, load_index, read_image, read_picture
+from dftiny.data.photos import MIN_TEXTURE, SHRINK, Photo, demo_photos, seed_of, texture
+from dftiny.data.sharing import PROFILES, share
+from dftiny.data.tiles import tiles
+from dftiny.detect.engines import Oracle
+from dftiny.detect.judge import judge_picture
+from dftiny.detect.picture import Picture
+from dftiny.errors import DftError
+from dftiny.graph import Graph
+from dftiny.metrics import calibrate_threshold
+from dftiny.verdict.file import load_verdict
+from dftiny.verdict.fit import AGREEMENT, WIDTHS, agrees, stops
+from dftiny.verdict.order import spread
+from dftiny.verdict.order import texture as textures
+
+CROP_PX, PRE = 1024, "pre"
+ORDERS = ("spread", "texture first", "random")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """One condition and label of the test split: images, called right, wrong, undecided; of those undecided, how many
+    for being unlike the training data; mean tiles and their mean offer; Brier score of the probability (None: none)."""
+
+    condition: str
+    label: str
+    images: int
+    right: int
+    wrong: int
+    undecided: int
+    strange: int
+    tiles: float
+    offered: float
+    brier: float | None
+
+
+def outcomes(model: Path, data: Path) -> list[Outcomes]:
+    """The released `model`'s verdicts on every test image of `data`, controls and shared copies among them."""
+    from rich.progress import track
+
+    file = load_verdict(model / VERDICT)
+    graph = graphs.load(model / MODEL)
+    tables, engine = file.model(graph.output.scale, graph.output.zero_point), Oracle(graph)
+    rows = [r for r in load_index(data).images if r.split == "test"]
+    groups: dict[tuple[str, str], list[tuple[str, float | None, bool, int, int]]] = {}
+    for row in track(rows, description="test split"):
+        picture = Picture(data / row.file, read_image(data, row), 1, row.file.endswith(".jpg"), ())
+        f = judge_picture(picture, file, tables, engine)
+        groups.setdefault((_condition(row), row.label), []).append(
+            (f.verdict, f.p_real, bool(f.warnings), f.tiles, f.offered)
+        )
+    return [_outcomes(condition, label, found) for (condition, label), found in groups.items()]
+
+
+def _condition(row: ImageRow) -> str:
+    if row.is_control:
+        return row.kind
+    held_out = "" if row.seen or row.sharing != PRE else ", unseen generator"
+    return row.sharing + held_out
+
+
+def _outcomes(
+    condition: str, label: str, found: Sequence[tuple[str, float | None, bool, int, int]]
+) -> Outcomes:
+    said = Counter(f[0] for f in found)
+    other = "fake" if label == "real" else "real"
+    p = [f[1] for f in found if f[1] is not None]
+    return Outcomes(
+        condition=condition,
+        label=label,
+        images=len(found),
+        right=said[label],
+        wrong=said[other],
+        undecided=said["undecided"],
+        strange=sum(f[2] for f in found),
+        tiles=float(np.mean([f[3] for f in found])),
+        offered=float(np.mean([f[4] for f in found])),
+        brier=float(np.mean((np.array(p) - (label == "real")) ** 2)) if p else None,
+    )
+
+
+def outcomes_text(rows: Sequence[Outcomes]) -> str:
+    """A table, and the controls' mistakes in one line each."""
+    lines = [
+        f"{'condition':<24}{'label':<6}{'images':>7}{'right':>7}{'wrong':>7}{'undec.':>7}{'strange':>9}{'tiles':>8}{'Brier':>8}"
+    ]
+    for r in rows:
+        brier = "" if r.brier is None else f"{r.brier:.3f}"
+        lines.append(
+            f"{r.condition:<24}{r.label:<6}{r.images:>7}{r.right:>7}{r.wrong:>7}{r.undecided:>7}{r.strange:>9}"
+            f"{r.tiles:>5.1f}/{r.offered:<2.0f}{brier:>8}"
+        )
+    for kind in ("resized", "offgrid"):
+        part = [r for r in rows if r.condition == kind]
+        images, wrong = sum(r.images for r in part), sum(r.wrong for r in part)
+        lines.append(
+            f"{kind}: {wrong} of {images} verdicts confident and wrong, {100 * wrong / max(images, 1):.1f} %"
+        )
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Large:
+    """One image of whole tiles in one condition: real logits float [n], row-major, and textures [n]."""
+
+    source: str
+    real: bool
+    condition: str
+    logits: NDArray[np.float64]
+    textures: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Stopping early in one condition and order: part of `images` that end where all 64 tiles end, with a bootstrap
+    interval by photograph, mean tiles, and the smallest fixed number that agrees as often."""
+
+    condition: str
+    order: str
+    images: int
+    agreement: float
+    interval: tuple[float, float]
+    tiles: float
+    fixed: int
+
+
+def large_images(graph: Graph, split: str) -> Iterator[Large]:
+    """Every disjoint 1024² crop with texture of that split's photographs, real and of each generator, in each condition."""
+    from PIL import Image
+    from rich.progress import track
+
+    from dftiny.data.generators import GENERATORS, SEEN, load_faker
+
+    photos = [p for p in demo_photos()[0] if p.split == split]
+    fakers = [load_faker(k, "strong") for k in (GENERATORS if split == "test" else SEEN)]
+    for photo in track(photos, description=f"1024² crops, {split}"):
+        for number, crop in enumerate(_large_crops(photo)):
+            name = f"{photo.id}.large{number}"
+            for kind, pixels in {"real": crop, **{f.kind: f.fake(crop, name) for f in fakers}}.items():
+                yield _large(graph, photo.id, kind, PRE, pixels)
+                for profile in PROFILES:
+                    with Image.open(io.BytesIO(share(pixels, profile, f"{name}.{kind}"))) as image:
+                        yield _large(graph, photo.id, kind, profile, np.asarray(image.convert("RGB")))
+
+
+def _large_crops(photo: Photo) -> Iterator[NDArray[np.uint8]]:
+    """Crops of the photograph shrunk as the demo data are; none where 1024 px do not remain."""
+    from PIL import Image
+
+    try:
+        source = read_picture(photo.path)
+    except DftError:
+        return
+    height, width = source.shape[:2]
+    smallest = max(SHRINK[0], CROP_PX / min(height, width))
+    if smallest > SHRINK[1]:
+        return
+    ratio = float(np.random.default_rng(seed_of("large", photo.id)).uniform(smallest, SHRINK[1]))
+    small = Image.fromarray(source).resize(
+        (round(width * ratio), round(height * ratio)), Image.Resampling.LANCZOS
+    )
+    pixels = np.asarray(small)
+    for y in range(0, pixels.shape[0] - CROP_PX + 1, CROP_PX):
+        for x in range(0, pixels.shape[1] - CROP_PX + 1, CROP_PX):
+            crop = np.ascontiguousarray(pixels[y : y + CROP_PX, x : x + CROP_PX])
+            if texture(crop) >= MIN_TEXTURE:
+                yield crop
+
+
+def _large(graph: Graph, source: str, kind: str, condition: str, pixels: NDArray[np.uint8]) -> Large:
+    cut = tiles(pixels, graph.input.shape[1])
+    out = int8.run(graph, int8.from_pixels(cut))[:, 0].astype(np.float64)
+    logits = (out - graph.output.zero_point) * graph.output.scale
+    return Large(source, kind == "real", condition, logits, textures(cut))
+
+
+def validation_images(graph: Graph, data: Path) -> Iterator[Large]:
+    """The data folder's validation images and shared copies of them, 16 tiles each."""
+    from PIL import Image
+    from rich.progress import track
+
+    rows = [r for r in load_index(data).select("val", PRE) if not r.is_control]
+    for row in track(rows, description="validation"):
+        pixels = read_image(data, row)
+        yield _large(graph, row.source, row.kind, PRE, pixels)
+        for profile in PROFILES:
+            with Image.open(io.BytesIO(share(pixels, profile, row.id))) as image:
+                yield _large(graph, row.source, row.kind, profile, np.asarray(image.convert("RGB")))
+
+
+def ordered(image: Large, order: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The image's logits in one of ORDERS."""
+    n = len(image.logits)
+    if order == "texture first":
+        return image.logits[np.argsort(-image.textures, kind="stable")]
+    side = round(n**0.5)
+    return image.logits[spread(side, side) if order == "spread" else rng.permutation(n)]
+
+
+def savings(validation: Sequence[Large], test: Sequence[Large], seed: int = 0) -> list[Saving]:
+    """Threshold and width of each condition from `validation`, judged on `test`."""
+    out = []
+    for condition in (PRE, *PROFILES):
+        val = [v for v in validation if v.condition == condition]
+        now = [t for t in test if t.condition == condition]
+        threshold = calibrate_threshold([int(v.real) for v in val], [float(v.logits.mean()) for v in val])
+        for order in ORDERS:
+            rng = np.random.default_rng(seed)
+            shown = [ordered(v, order, rng) for v in val]
+            width = next(
+                (w for w in WIDTHS * 2 if agrees(shown, float(w)) >= AGREEMENT), float(WIDTHS[-1] * 2)
+            )
+            out.append(
+                _saving(condition, order, now, [ordered(t, order, rng) for t in now], threshold, float(width))
+            )
+    return out
+
+
+def _saving(
+    condition: str, order: str, images: Sequence[Large], shown: Sequence[NDArray[np.float64]], threshold: float, width: float
+) -> Saving:  # fmt: skip
+    bound = np.array([threshold])
+    ends = [(int(seen[0]), bool(side[0])) for seen, side in (stops(v, bound, width) for v in shown)]
+    truth = np.array([bool(v.mean() > threshold) for v in shown])
+    same = np.array([side for _, side in ends]) == truth
+    longest = len(shown[0])
+    fixed = next(
+        k
+        for k in range(1, longest + 1)
+        if np.mean([(v[:k].mean() > threshold) for v in shown] == truth) >= same.mean()
+    )
+    return Saving(
+        condition, order, len(images), float(same.mean()), _interval(same, [i.source for i in images]),
+        float(np.mean([seen for seen, _ in ends])), fixed,
+    )  # fmt: skip
+
+
+def _interval(same: NDArray[np.bool_], sources: Sequence[str]) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean, photographs drawn anew."""
+    groups = [same[np.array(sources) == s] for s in sorted(set(sources))]
+    rng = np.random.default_rng(0)
+    means = [
+        float(np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]).mean())
+        for _ in range(1000)
+    ]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def savings_text(rows: Sequence[Saving], longest: int = 64) -> str:
+    """A table: times fewer tiles than all, and than the best fixed number."""
+    lines = [
+        f"{'condition':<15}{'order':<15}{'images':>7}{'agreement':>11}{'95 %':>15}{'tiles':>7}{'x fewer':>9}{'fixed k':>9}{'x than k':>9}"
+    ]
+    lines += [
+        f"{r.condition:<15}{r.order:<15}{r.images:>7}{r.agreement:>11.3f}{r.interval[0]:>8.3f}–{r.interval[1]:.3f} {r.tiles:>7.1f}"
+        f"{longest / r.tiles:>9.1f}{r.fixed:>9}{r.fixed / r.tiles:>9.1f}"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def as_json(rows: Sequence[Outcomes] | Sequence[Saving]) -> list[dict[str, object]]:
+    """Plain values, for a file."""
+    return [asdict(r) for r in rows]
