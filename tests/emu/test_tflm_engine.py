@@ -13,6 +13,7 @@ import pytest
 
 from dftiny.artifact import read_manifest
 from dftiny.bench.run import bench_command
+from dftiny.budget.tflm_arena import tflm_arena
 from dftiny.build import Tflm, build
 from dftiny.bundle import Bundle
 from dftiny.engines import engine_row, engines_command
@@ -62,6 +63,10 @@ def test_tflm_and_our_engine_give_the_same_bits(bundle: Bundle, tmp_path: Path) 
     for row in (ours, *theirs):
         assert row.tiles == row.identical > 0
         assert row.unit == "instructions" and row.per_tile and row.arena_bytes and row.flash_bytes
+    arena = tflm_arena(bundle.graph())
+    for library, row in zip(libraries(), theirs, strict=True):
+        extra = row.arena_bytes - arena.total  # type: ignore[operator]
+        assert 0 <= extra <= 1024 and (extra == 0 or "cmsis_nn" in str(library)), (library, extra)
     assert all(r.per_tile > ours.per_tile for r in theirs)  # type: ignore[operator]
 
 

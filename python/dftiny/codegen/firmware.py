@@ -30,7 +30,7 @@ def firmware_needs(bundle: Path | None, engine: str, target: Target) -> Firmware
     if bundle is None:
         raise DftError(f"engine {engine!r} needs a bundle", "give the folder that dftiny export wrote")
     if engine == "tflm":
-        return tflm_needs(bundle, target, len(operator_kinds(bundle / "model.tflite")))
+        return tflm_needs(bundle, target)
     return needs_of_bundle(bundle)
 
 

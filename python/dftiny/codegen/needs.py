@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dftiny.artifact import canonical_json, read_json
-from dftiny.errors import DftError
+from dftiny.budget.tflm_arena import tflm_arena
+from dftiny.errors import CheckFailed, DftError
+from dftiny.graph import load
 from dftiny.target import Target
 from dftiny.verdict.model import VerdictModel, verdict_model
+
+# The prediction follows TFLM's reference kernels; CMSIS-NN's ask for scratch beside it, 48 to 672 bytes on our nets.
+_CMSIS_NN_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,19 @@ def echo_needs(bundle: Path | None, target: Target) -> FirmwareNeeds:
     return FirmwareNeeds(input_bytes, output_bytes, (region,), 0, digest, base.verdict if base else None)
 
 
-def tflm_needs(bundle: Path, target: Target, kinds: int) -> FirmwareNeeds:
-    """Needs of the tflm engine: one arena in the largest region that may hold activations, and one tick count for
-    each of the `kinds` operators of the model as it is in the file."""
-    base = needs_of_bundle(bundle)
-    arena = max(target.arena_regions, key=lambda r: r.bytes - r.stack_bytes)
-    region = RegionNeed(arena.name, arena.bytes - arena.stack_bytes, arena.align)
-    return replace(base, regions=(region,), ops=kinds)
+def tflm_needs(bundle: Path, target: Target) -> FirmwareNeeds:
+    """Needs of the tflm engine: one arena of the predicted size in the first region that has room for it, and a tick
+    count for each operator of the file. CheckFailed when no region is large enough: TFLM's arena is one block."""
+    graph = load(bundle / "model.tflite")
+    size = tflm_arena(graph).needed + _CMSIS_NN_BYTES
+    arena = next((r for r in target.arena_regions if r.bytes - r.stack_bytes >= size), None)
+    if arena is None:
+        largest = max(target.arena_regions, key=lambda r: r.bytes - r.stack_bytes)
+        raise CheckFailed(
+            f"TFLM needs an arena of {size:,} bytes in one piece, the largest region of {target.name}, "
+            f"{largest.name}, has {largest.bytes - largest.stack_bytes:,}",
+            "use the aot engine or a smaller tile",
+        )
+    size = -(-size // arena.align) * arena.align
+    region = RegionNeed(arena.name, size, arena.align)
+    return replace(needs_of_bundle(bundle), regions=(region,), ops=len(graph.operators))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,11 @@ from click.testing import CliRunner
 from dftiny.artifact import write_json
 from dftiny.build import Tflm, build
 from dftiny.cli import cli
-from dftiny.codegen.needs import FirmwareNeeds, RegionNeed
+from dftiny.codegen.needs import FirmwareNeeds, RegionNeed, tflm_needs
 from dftiny.codegen.tflm_model import operator_kinds, tflm_model_h
 from dftiny.engines import engine_row, engines_command, engines_table
 from dftiny.errors import CheckFailed, DftError
+from dftiny.target import load_target
 
 MODEL = Path(__file__).resolve().parents[3] / "models/phinet_demo_128.demo/model.tflite"
 
@@ -85,6 +88,17 @@ def test_the_resolver_asks_for_the_models_operators() -> None:
     assert "r.AddDepthwiseConv2D(tflite::Register_DEPTHWISE_CONV_2D_INT8())" in text
     assert "r.AddMean() == kTfLiteOk" in text
     assert "#define DFT_TFLM_ARENA_BYTES 160000u" in text
+
+
+def test_an_arena_that_no_region_holds_is_one_sentence(tmp_path: Path) -> None:
+    """TFLM takes one block: 163,536 bytes here, and the target's regions are made smaller than that."""
+    target = load_target("stm32h743")
+    small = replace(target, regions=tuple(replace(r, bytes=min(r.bytes, 131072)) for r in target.regions))
+    shutil.copy(MODEL, tmp_path / "model.tflite")
+    with pytest.raises(
+        CheckFailed, match=r"arena of 164,560 bytes in one piece, the largest region .* has 131,072"
+    ):
+        tflm_needs(tmp_path, small)
 
 
 @pytest.mark.parametrize(
