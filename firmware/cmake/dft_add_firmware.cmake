@@ -5,6 +5,7 @@ function(dft_add_firmware target)
   cmake_parse_arguments(ARG "" "BOARD;ENGINE;BUNDLE;GEN" "" ${ARGN})
   get_filename_component(firmware "${DFT_FIRMWARE_DIR}" ABSOLUTE)
   set(board "${firmware}/boards/${ARG_BOARD}")
+  set(DFT_BOARD_LIBRARIES "")
   include("${board}/board.cmake")
   list(TRANSFORM DFT_BOARD_SOURCES PREPEND "${board}/")
   file(GLOB app CONFIGURE_DEPENDS "${firmware}/src/*.c")
@@ -32,6 +33,7 @@ function(dft_add_firmware target)
   # gcc turns a loop over a name into a call of newlib's strlen, which uses UADD8 and SEL; emulators disagree on them.
   set_source_files_properties(${app} ${engine} ${DFT_BOARD_SOURCES} PROPERTIES
     COMPILE_OPTIONS "-Wconversion;-fno-tree-loop-distribute-patterns")
+  target_link_libraries(${target} PRIVATE ${DFT_BOARD_LIBRARIES})
   if(CMAKE_SYSTEM_NAME STREQUAL "Generic")
     # Without start files, and without a libc that could want a heap: what is missing fails to link.
     target_link_options(${target} PRIVATE -nostartfiles -nostdlib "-T${ARG_GEN}/link.ld" -Wl,--fatal-warnings)

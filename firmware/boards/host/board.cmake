@@ -1,1 +1,2 @@
-set(DFT_BOARD_SOURCES host.c faults.c)
+set(DFT_BOARD_SOURCES host.c line.c faults.c)
+set(DFT_BOARD_LIBRARIES pthread)

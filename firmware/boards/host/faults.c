@@ -43,13 +43,47 @@ bool host_faults_pass(const host_faults *faults, host_dice *dice, uint8_t *byte)
     return true;
 }
 
-uint64_t host_faults_until_reset(const host_faults *faults, uint64_t received) {
+bool host_faults_reset_due(const host_faults *faults, host_dice *dice, uint64_t received, uint8_t byte) {
     for (uint32_t i = 0; i < faults->resets; i++) {
-        if (faults->reset_at[i] > received) {
-            return faults->reset_at[i] - received;
+        if (faults->reset_at[i] == received) {
+            return true;
         }
     }
-    return UINT64_MAX;
+    return byte == 0u && happens(dice, faults->reset);
+}
+
+static void emit_all(const uint8_t *bytes, uint32_t n, void (*emit)(uint8_t)) {
+    for (uint32_t i = 0; i < n; i++) {
+        emit(bytes[i]);
+    }
+}
+
+/* A frame is whole: out with it, once or twice, and with the one that it was to overtake. */
+static void mix(host_mixer *mixer, const host_faults *faults, host_dice *dice, void (*emit)(uint8_t)) {
+    const bool twice = happens(dice, faults->duplicate);
+    if (happens(dice, faults->reorder) && mixer->late_n == 0u) {
+        memcpy(mixer->late, mixer->frame, mixer->n);
+        mixer->late_n = mixer->n;
+    } else {
+        emit_all(mixer->frame, mixer->n, emit);
+        emit_all(mixer->late, mixer->late_n, emit);
+        mixer->late_n = 0;
+    }
+    if (twice) {
+        emit_all(mixer->frame, mixer->n, emit);
+    }
+    mixer->n = 0;
+}
+
+void host_mixer_put(host_mixer *mixer, const host_faults *faults, host_dice *dice, uint8_t byte, void (*emit)(uint8_t)) {
+    if (faults->duplicate <= 0.0 && faults->reorder <= 0.0) {
+        emit(byte);
+        return;
+    }
+    mixer->frame[mixer->n++] = byte;
+    if (byte == 0u || mixer->n == HOST_FRAME_BYTES) {
+        mix(mixer, faults, dice, emit);
+    }
 }
 
 static bool parse_probability(const char *text, double *value) {
@@ -61,6 +95,34 @@ static bool parse_probability(const char *text, double *value) {
 static bool parse_drop(const char *text, host_faults *faults) { return parse_probability(text, &faults->drop); }
 
 static bool parse_flip(const char *text, host_faults *faults) { return parse_probability(text, &faults->flip); }
+
+static bool parse_duplicate(const char *text, host_faults *faults) { return parse_probability(text, &faults->duplicate); }
+
+static bool parse_reorder(const char *text, host_faults *faults) { return parse_probability(text, &faults->reorder); }
+
+static bool parse_reset(const char *text, host_faults *faults) { return parse_probability(text, &faults->reset); }
+
+static bool parse_number(const char *text, char end_at, uint32_t *value, const char **rest) {
+    char *end = NULL;
+    const unsigned long number = strtoul(text, &end, 10);
+    *value = (uint32_t)number;
+    *rest = end;
+    return end != text && number <= UINT32_MAX && (*end == '\0' || *end == end_at);
+}
+
+/* BAUD or BAUD:MAX */
+static bool parse_baud(const char *text, host_faults *faults) {
+    const char *rest = text;
+    if (!parse_number(text, ':', &faults->baud, &rest) || faults->baud == 0u) {
+        return false;
+    }
+    return *rest == '\0' || parse_number(rest + 1, '\0', &faults->baud_max, &rest);
+}
+
+static bool parse_kick(const char *text, host_faults *faults) {
+    const char *rest = text;
+    return parse_number(text, '\0', &faults->kick_us, &rest);
+}
 
 static bool parse_stall(const char *text, host_faults *faults) {
     char *end = NULL;
@@ -100,8 +162,10 @@ static bool parse_value(host_faults *faults, const char *flag, size_t n, const c
         const char *name;
         bool (*parse)(const char *value, host_faults *faults);
     } flags[] = {
-        {"--seed", parse_seed}, {"--drop", parse_drop},         {"--flip", parse_flip},
-        {"--stall", parse_stall}, {"--reset-at", parse_resets},
+        {"--seed", parse_seed}, {"--drop", parse_drop}, {"--flip", parse_flip},
+        {"--stall", parse_stall}, {"--reset-at", parse_resets}, {"--duplicate", parse_duplicate},
+        {"--reorder", parse_reorder}, {"--reset", parse_reset}, {"--baud", parse_baud},
+        {"--slow", parse_kick},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (strlen(flags[i].name) == n && memcmp(flags[i].name, flag, n) == 0) {

@@ -19,26 +19,15 @@
 #include "dft_board_config.h"
 #include "dft_protocol.h"
 #include "faults.h"
+#include "line.h"
 
-#define WRITE_DEADLINE_MS 2000
 #define DRAIN_MS 200
 #define USAGE_EXIT 2
-#define HOST_BAUD 115200u
 #define HOST_BAUD_MAX 12000000u
 #define ARGUMENTS_MAX 64
 
-/* What a reset hands to the next boot, on the command line. */
-typedef struct host_state {
-    int pty;
-    int slave;
-    uint64_t received;
-    uint32_t boots;
-    host_dice in;
-    host_dice out;
-} host_state;
-
 static host_faults faults;
-static host_state state;
+static host_line_state state;
 static char **arguments;
 static int arguments_n;
 
@@ -49,7 +38,8 @@ static void stop(int signal_number) {
 
 static _Noreturn void usage(const char *what) {
     (void)fprintf(stderr, "host board: %s\nusage: firmware.elf [--seed S] [--drop P] [--flip P] [--stall MS[:P]] "
-                          "[--reset-at N[,N...]] [--verbose]\n", what);
+                          "[--reset-at N[,N...]] [--duplicate P] [--reorder P] [--reset P] [--baud N[:MAX]] [--slow US] "
+                          "[--verbose]\n", what);
     exit(USAGE_EXIT);
 }
 
@@ -80,36 +70,15 @@ static dft_status resume(const char *text) {
     return read == 6 ? DFT_OK : DFT_ERR_IO;
 }
 
-static dft_status host_init(int argc, char **argv) {
-    const char *resumed = NULL;
-    faults.seed = 1;
-    arguments = argv;
-    arguments_n = argc;
-    for (int at = 1; at < argc;) {
-        if (strcmp(argv[at], "--resume") == 0 && at + 1 < argc) {
-            resumed = argv[at + 1];
-            arguments_n = at; /* always last: see restart() */
-            break;
-        }
-        const int took = host_faults_parse(&faults, argc, argv, at);
-        if (took == 0) {
-            usage(argv[at]);
-        }
-        at += took;
-    }
-    if (signal(SIGTERM, stop) == SIG_ERR || signal(SIGINT, stop) == SIG_ERR) {
-        return DFT_ERR_IO;
-    }
-    if (resumed != NULL) {
-        return resume(resumed);
-    }
+static dft_status begin(void) {
     state.in = host_dice_seeded(faults.seed);
     state.out = host_dice_seeded(~faults.seed);
     state.pty = open_pty();
     return state.pty < 0 ? DFT_ERR_IO : DFT_OK;
 }
 
-static _Noreturn void restart(void) {
+/* Called by the line's thread: the other one ends in mid-air, as a processor does. */
+static void restart(void) {
     char text[160];
     char *next[ARGUMENTS_MAX];
     int n = 0;
@@ -134,67 +103,28 @@ static _Noreturn void restart(void) {
     exit(1);
 }
 
-/* 1 when the pty is ready, 0 when the deadline passed, negative when it is gone. */
-static int wait_for(short events, int deadline_ms) {
-    struct pollfd p = {.fd = state.pty, .events = events, .revents = 0};
-    const int ready = poll(&p, 1, deadline_ms);
-    if (ready < 0) {
-        return errno == EINTR ? 0 : -1;
-    }
-    return ready > 0 && (p.revents & events) == 0 ? -1 : ready;
-}
-
-static int32_t host_read(uint8_t *bytes, uint32_t n, uint32_t deadline_ms) {
-    const int ready = wait_for(POLLIN, (int)deadline_ms);
-    if (ready <= 0) {
-        return ready;
-    }
-    const uint64_t until_reset = host_faults_until_reset(&faults, state.received);
-    const ssize_t got = read(state.pty, bytes, until_reset < n ? (size_t)until_reset : n);
-    if (got < 0) {
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    }
-    int32_t passed = 0;
-    for (ssize_t i = 0; i < got; i++) {
-        uint8_t byte = bytes[i];
-        if (host_faults_pass(&faults, &state.in, &byte)) {
-            bytes[passed++] = byte;
+static dft_status host_init(int argc, char **argv) {
+    const char *resumed = NULL;
+    faults.seed = 1;
+    arguments = argv;
+    arguments_n = argc;
+    for (int at = 1; at < argc;) {
+        if (strcmp(argv[at], "--resume") == 0 && at + 1 < argc) {
+            resumed = argv[at + 1];
+            arguments_n = at; /* always last: see restart() */
+            break;
         }
+        const int took = host_faults_parse(&faults, argc, argv, at);
+        if (took == 0) {
+            usage(argv[at]);
+        }
+        at += took;
     }
-    state.received += (uint64_t)got;
-    if ((uint64_t)got == until_reset) {
-        restart();
+    if (signal(SIGTERM, stop) == SIG_ERR || signal(SIGINT, stop) == SIG_ERR) {
+        return DFT_ERR_IO;
     }
-    return passed;
-}
-
-static dft_status put_byte(uint8_t byte) {
-    for (;;) {
-        if (write(state.pty, &byte, 1) == 1) {
-            return DFT_OK;
-        }
-        if (errno != EAGAIN && errno != EINTR) {
-            return DFT_ERR_IO;
-        }
-        const int ready = wait_for(POLLOUT, WRITE_DEADLINE_MS);
-        if (ready <= 0) {
-            return ready == 0 ? DFT_ERR_TIMEOUT : DFT_ERR_IO;
-        }
-    }
-}
-
-static dft_status host_write(const uint8_t *bytes, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t byte = bytes[i];
-        if (!host_faults_pass(&faults, &state.out, &byte)) {
-            continue;
-        }
-        const dft_status status = put_byte(byte);
-        if (status != DFT_OK) {
-            return status;
-        }
-    }
-    return DFT_OK;
+    const dft_status status = resumed != NULL ? resume(resumed) : begin();
+    return status == DFT_OK ? host_line_start(&state, &faults, restart) : status;
 }
 
 static uint64_t host_ticks(void) {
@@ -235,18 +165,16 @@ static void host_halt(dft_status why) {
     exit(why == DFT_OK ? 0 : 1);
 }
 
-/* A pseudo terminal has no rate: any is as good, and is remembered. */
-static uint32_t host_baud_now = HOST_BAUD;
-
-static uint32_t host_baud(void) { return host_baud_now; }
-
+/* Without --baud the pseudo terminal has no rate, and any is as good. */
 static uint32_t host_baud_near(uint32_t wanted) { return wanted > HOST_BAUD_MAX ? 0u : wanted; }
 
 static dft_status host_set_baud(uint32_t wanted) {
-    if (host_baud_near(wanted) == 0u) {
+    if (wanted == 0u || host_baud_near(wanted) == 0u) {
         return DFT_ERR_SIZE;
     }
-    host_baud_now = wanted;
+    if (faults.baud != 0u) {
+        host_line_set_baud(wanted);
+    }
     return DFT_OK;
 }
 
@@ -257,13 +185,18 @@ static bool host_fault(dft_fault *record) {
     return false;
 }
 
-static void host_kick(void) {}
+static void host_kick(void) {
+    if (faults.kick_us > 0u) {
+        const struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(faults.kick_us % 1000000u) * 1000};
+        (void)nanosleep(&t, NULL);
+    }
+}
 
 const dft_board dft_the_board = {
     .name = DFT_BOARD_NAME,
     .init = host_init,
-    .read = host_read,
-    .write = host_write,
+    .read = host_line_read,
+    .write = host_line_write,
     .caps = host_caps,
     .ticks = host_ticks,
     .tick_hz = host_tick_hz,
@@ -271,10 +204,12 @@ const dft_board dft_the_board = {
     .reset_cause = host_reset_cause,
     .stack = host_stack,
     .halt = host_halt,
-    .baud = host_baud,
+    .baud = host_line_baud,
     .baud_near = host_baud_near,
     .set_baud = host_set_baud,
     .identity = host_identity,
     .fault = host_fault,
     .kick = host_kick,
+    .received_bytes_max = HOST_RING_BYTES,
+    .received_bytes = host_line_waiting,
 };

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.bench.images import Item
-from dftiny.link.device import Device, Hello, LinkCount, Stats, Stopped
+from dftiny.link.device import SILENCE_S, Device, Hello, LinkCount, Stats, Stopped
+from dftiny.link.pack import Geometry
 from dftiny.link.transport import Transport
 
 Opener = Callable[[], AbstractContextManager[Transport]]
@@ -54,6 +56,15 @@ class Options:
     hint: str = ""
     trace: Callable[[str], None] | None = None
     silence_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A tile on its way: which one it is, and whether it is its image's last."""
+
+    image: int
+    tile: int
+    last: bool
 
 
 class Stream:
@@ -97,29 +108,36 @@ class Stream:
 
     def _drive(self, lane: Lane) -> None:
         """One thread: open the board, check who it is, run images until there are none."""
-        silence = {} if self._options.silence_s is None else {"silence_s": self._options.silence_s}
+        silence_s = SILENCE_S if self._options.silence_s is None else self._options.silence_s
         with lane.open() as transport:
-            device = Device(transport, trace=self._options.trace, stop=self._stop.is_set, **silence)
+            device = Device(transport, trace=self._options.trace, stop=self._stop.is_set, silence_s=silence_s)
             lane.count = device.count
             lane.hello = device.identify(self._options.digest, hint=self._options.hint)
-            while not self._stop.is_set():
-                try:
-                    i = self._todo.get_nowait()
-                except queue.Empty:
-                    break
-                self._image(device, lane, i)
+            sent: deque[_Sent] = deque()
+            start = time.monotonic()
+            for result in device.run(self._tiles(device, sent)):
+                one = sent.popleft()
+                now = time.monotonic()
+                self._done.put(TileDone(one.image, one.tile, result.output, result.ticks, now - start))
+                if one.last and lane.hello is not None and "op_ticks" in lane.hello.claims:
+                    ticks = device.op_ticks()
+                    lane.op_ticks += [] if ticks is None else [ticks]
+                start = now
             lane.stats = device.stats()
 
-    def _image(self, device: Device, lane: Lane, i: int) -> None:
-        tiles, _ = self._items[i].load()
-        for t, tile in enumerate(tiles):
-            start = time.monotonic()
-            result = device.infer(tile.tobytes())
-            self._done.put(TileDone(i, t, result.output, result.ticks, time.monotonic() - start))
-        if lane.hello is not None and "op_ticks" in lane.hello.claims:
-            ticks = device.op_ticks()
-            if ticks is not None:
-                lane.op_ticks.append(ticks)
+    def _tiles(self, device: Device, sent: deque[_Sent]) -> Iterator[bytes]:
+        """Tiles of whatever images are left, loaded when their turn comes; what they are is kept in `sent`."""
+        while not self._stop.is_set():
+            try:
+                i = self._todo.get_nowait()
+            except queue.Empty:
+                return
+            tiles, _ = self._items[i].load()
+            _, _, width, channels = tiles.shape
+            device.geometry = Geometry(width * channels, channels)
+            for t, tile in enumerate(tiles):
+                sent.append(_Sent(i, t, t == len(tiles) - 1))
+                yield tile.tobytes()
 
 
 def _raise_first(lanes: Sequence[Future[None]]) -> None:

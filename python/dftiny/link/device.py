@@ -1,16 +1,15 @@
-"""A board that speaks the protocol: who it is, one inference at a time, retries that are safe.
+"""A board that speaks the protocol: who it is, tiles through it, retries that are safe.
 
 Every request may be sent again: a piece carries its offset, a run its id whose reply the board keeps. So a
 lost, damaged or doubled frame costs time and never a wrong result, and a board that resets in mid-image
-costs that image's retry. Knows tiles as bytes; nothing of images, labels or the oracle. Called by bench.
+costs that image's retry. Knows tiles as bytes; nothing of images, labels or the oracle. Called by bench and detect.
 """
 
 from __future__ import annotations
 
 import os
 import time
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,79 +18,22 @@ from numpy.typing import NDArray
 
 from dftiny import spec
 from dftiny.errors import CheckFailed, DftError
-from dftiny.link import frame, messages
-from dftiny.link.messages import Message, MessageError
+from dftiny.link import messages
+from dftiny.link.channel import Channel, LinkCount, Received
+from dftiny.link.conveyor import Conveyor
+from dftiny.link.messages import Message
+from dftiny.link.pack import Geometry
+from dftiny.link.patience import Patience
+from dftiny.link.replies import Hello, Result, Stats
+from dftiny.link.transfer import Coder, Transfer, pace
 from dftiny.link.transport import LinkLost, Transport
+
+__all__ = ["Device", "Hello", "LinkCount", "Result", "Silent", "Stats", "Stopped"]
 
 HELLO_S = 10.0  # how long to wait for a first answer
 SILENCE_S = 15.0  # without any valid answer: the board is lost
 RUN_S = 120.0  # one inference may take this long
-MAX_RESTARTS = 20  # of one tile: a board that resets for ever is lost too
-RETRY_FIRST_S = 1.0  # before the first round trip was seen
-RETRY_MIN_S = 0.02  # a busy computer's scheduler needs as much
-RETRY_MAX_S = 1.0
-PIECE_MIN_BYTES = 32
 TICK_BYTES = 4
-
-
-@dataclass(frozen=True)
-class Hello:
-    """The board's identity, field by field as in protocol.toml; digests are bytes, sizes bytes."""
-
-    protocol_digest: bytes
-    bundle_digest: bytes
-    engine: str
-    board: str
-    caps: int
-    tick_hz: int
-    boot_id: int
-    input_bytes: int
-    output_bytes: int
-    reset_cause: int
-    uid: bytes
-    session: int
-    window: int
-    baud: int
-
-    @property
-    def claims(self) -> frozenset[str]:
-        """Names of the capabilities in `caps`."""
-        return messages.cap_names(self.caps)
-
-
-@dataclass(frozen=True)
-class Result:
-    """One inference: int8 [output_bytes] and raw ticks (what they mean: Hello.claims and spec/boards)."""
-
-    output: NDArray[np.int8]
-    ticks: int
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Peaks in bytes and frame counters since the board's boot, field by field as in protocol.toml."""
-
-    stack_peak_bytes: int
-    stack_bytes: int
-    arena_bytes: int
-    frames_ok: int
-    frames_bad: int
-    runs: int
-
-
-@dataclass
-class LinkCount:
-    """What went over the link, counted on the host. `busy_s`: wall clock spent on sending input tiles."""
-
-    bytes_sent: int = 0
-    bytes_received: int = 0
-    frames_sent: int = 0
-    frames_received: int = 0
-    frames_bad: int = 0
-    retries: int = 0
-    resets: int = 0
-    input_bytes: int = 0
-    busy_s: float = 0.0
 
 
 class Silent(LinkLost):
@@ -102,35 +44,21 @@ class Stopped(LinkLost):
     """The caller asked for the end of the run."""
 
 
-class _Patience:
-    """When to ask again: smoothed round trip + 4 deviations (RFC 6298), longer after each silence in a row.
+@dataclass
+class _Photo:
+    """The photograph whose evidence the board adds up, and how far the host has seen it."""
 
-    The growth is gentle: on a line of one's own a lost reply means damage, not the congestion that doubling is for.
-    """
-
-    def __init__(self) -> None:
-        self._smooth_s, self._deviation_s, self._silences = RETRY_FIRST_S, 0.0, 0
-        self._known = False
-
-    def wait_s(self) -> float:
-        base = max(RETRY_MIN_S, self._smooth_s + 4 * self._deviation_s)
-        return min(max(RETRY_MAX_S, base), base * 1.5 ** min(self._silences, 20))
-
-    def answered(self, seconds: float) -> None:
-        self._silences = 0
-        if not self._known:
-            self._known, self._smooth_s, self._deviation_s = True, seconds, seconds / 2
-        self._deviation_s += (abs(seconds - self._smooth_s) - self._deviation_s) / 4
-        self._smooth_s += (seconds - self._smooth_s) / 8
-
-    def silent(self) -> None:
-        self._silences += 1
+    photo_id: int
+    tiles: int
+    seen: int
+    evidence: int
 
 
 class Device:
     """The board at the other end of `transport`. `trace` is given one line for every frame.
 
-    `stop` is asked before each request: True ends the run with Stopped, whatever thread it runs in.
+    `stop` is asked before each request: True ends the run with Stopped, whatever thread it runs in. `geometry` says how
+    a tile's bytes lie, which allows to pack them where that saves time.
     """
 
     def __init__(
@@ -141,116 +69,102 @@ class Device:
         stop: Callable[[], bool] | None = None,
         silence_s: float = SILENCE_S,
         hello_s: float = HELLO_S,
+        geometry: Geometry | None = None,
     ) -> None:
         self.transport = transport
-        self.count = LinkCount()
-        self._decoder = frame.FrameDecoder()
-        self._trace = trace
+        self.channel = Channel(transport, trace)
+        self.geometry = geometry
+        # A run takes as long as its network does; all other requests are answered at once.
+        self.link_patience, self.run_patience = Patience(), Patience()
+        # Random, so that two hosts on one port are told apart; 0 would only ask.
+        self.session = int.from_bytes(os.urandom(4), "little") | 1
+        self.identity: Hello | None = None
         self._stop = stop
         self._silence_s, self._hello_s = silence_s, hello_s
-        self._seq = 0
-        # A run takes as long as its network does; all other requests are answered at once.
-        self._link_patience, self._run_patience = _Patience(), _Patience()
-        # Part of a request that nobody answered may still lie before the board, in front of the next one.
-        self._doubtful = False
-        self._piece_max = frame.max_payload() - messages.layout("input").bytes
-        self._piece = self._piece_max
         # Ids start anywhere, so that a reply kept from an earlier session is never taken for ours.
         self._next_id = int.from_bytes(os.urandom(4), "little")
-        self._session = int.from_bytes(os.urandom(4), "little") | 1  # 0 would only ask
-        self._identity: Hello | None = None
+        self._pace = pace(0)
+        self._photo: _Photo | None = None
         self._run_s = RUN_S
 
     @property
     def name(self) -> str:
         """The port or channel, for messages."""
-        return self.transport.name
+        return self.channel.name
+
+    @property
+    def count(self) -> LinkCount:
+        """What went over the link so far."""
+        return self.channel.count
+
+    @property
+    def overlaps(self) -> bool:
+        """The board receives the next tile while it computes one."""
+        return self.identity is not None and "overlap" in self.identity.claims
 
     # --- one question, one answer -------------------------------------------------------------------
 
-    def _ask(self, name: str, again: bool, fields: dict[str, Any]) -> Message | None:
-        """Send one request and wait for its reply; None when none came in time."""
+    def check_stop(self) -> None:
+        """Stopped when the caller wants the end."""
         if self._stop is not None and self._stop():
             raise Stopped(f"the run on {self.name} was stopped")
-        request = messages.encode(name, self._seq, **fields)
-        # A zero first ends whatever half frame an earlier attempt left on the line.
-        wire = (b"\0" if self._doubtful else b"") + frame.encode(request)
-        patience = self._run_patience if name == "run" else self._link_patience
-        start = time.monotonic()
-        wait_s = patience.wait_s() + self._line_s(len(wire) + 64)
-        self._show("→", request)
-        if not self.transport.write(wire, wait_s):
-            self._doubtful = True
-            patience.silent()
-            return None
-        self.count.frames_sent += 1
-        self.count.bytes_sent += len(wire)
-        reply = self._reply(name, start + wait_s)
-        took_s = time.monotonic() - start
-        if reply is None:
-            self._doubtful = True
-            patience.silent()
-        elif not again:  # Karn: the reply to a repeated request may belong to its first copy
-            self._doubtful = False
-            patience.answered(max(0.0, took_s - self._line_s(len(wire))))
-        return reply
 
-    def _line_s(self, n: int) -> float:
-        rate = self.transport.bytes_per_s
-        return n / rate if rate else 0.0
+    def check_silence(self, attempts: int) -> None:
+        """Silent when nothing sound has come for too long; one lost frame alone proves nothing."""
+        if attempts > 1 and time.monotonic() - self.channel.heard_s >= self._silence_s:
+            raise Silent(f"the board on {self.name} stopped answering")
 
-    def _reply(self, name: str, end: float) -> Message | None:
-        """The first reply to this request before `end`; late and strange frames are dropped."""
-        while True:
-            data = self.transport.read(max(0.0, end - time.monotonic()))
-            self.count.bytes_received += len(data)
-            found: Message | None = None
-            for one in self._decoder.feed(data):
-                self._show("←", one)
-                found = found or self._wanted(name, one)
-            self.count.frames_received, self.count.frames_bad = self._decoder.ok, self._decoder.bad
-            if found or time.monotonic() >= end:
-                return found
-
-    def _wanted(self, name: str, one: frame.Frame) -> Message | None:
-        if one.seq != self._seq:
-            return None
-        if one.type == messages.layout(f"{name}_reply").id or one.type == messages.layout("error_reply").id:
-            try:
-                return messages.decode(one)
-            except MessageError:
-                if name == "hello":  # the CRC is right: a firmware of another protocol
-                    raise self._other_protocol("unknown") from None
-        return None
-
-    def _show(self, arrow: str, one: frame.Frame) -> None:
-        if self._trace:
-            self._trace(f"{self.name} {arrow} {messages.describe(one)}")
-
-    def _exchange(self, name: str, *, limit_s: float | None = None, **fields: Any) -> Message:
-        """Ask until answered. LinkLost after `limit_s` (default: the silence limit) without an answer."""
+    def exchange(self, name: str, *, limit_s: float | None = None, **fields: Any) -> Message:
+        """Ask until answered. Silent after `limit_s` (default: the silence limit) without an answer."""
         end = time.monotonic() + (self._silence_s if limit_s is None else limit_s)
-        self._seq = (self._seq + 1) % 256
-        again = False
-        start = time.monotonic()
+        seq, again = self.channel.next_seq(), False
         while True:
-            reply = self._ask(name, again, fields)
+            self.check_stop()
+            start = time.monotonic()
+            wait_s = self.link_patience.wait_s() + self.channel.line_s(300)
+            self.channel.send(name, seq, fields, wait_s)
+            reply = self._reply(name, seq, start + wait_s)
             if reply is not None:
-                # However often it was asked for, a run was done once: it took no longer than this.
-                if again and name == "run":
-                    self._run_patience.answered(time.monotonic() - start)
+                if not again:  # Karn: the reply to a repeated request may belong to its first copy
+                    self.link_patience.answered(time.monotonic() - start)
+                self.link_patience.heard()
                 return reply
+            self.channel.doubt()
+            self.link_patience.silent()
             if again and time.monotonic() >= end:  # one lost frame alone proves nothing
                 raise Silent(f"the board on {self.name} stopped answering")
             self.count.retries += 1
             again = True
 
+    def _reply(self, name: str, seq: int, end: float) -> Message | None:
+        """The first reply to this request before `end`; others are kept for who waits for them."""
+        others: list[Received] = []
+        found: Message | None = None
+        while found is None:
+            for received in self.channel.receive(end - time.monotonic()):
+                if found is None and received.seq == seq and self._fits(name, received):
+                    found = received.message
+                else:
+                    others.append(received)
+            if time.monotonic() >= end:
+                break
+        self.channel.keep(others)
+        return found
+
+    def _fits(self, name: str, received: Received) -> bool:
+        if received.type not in (messages.layout(f"{name}_reply").id, messages.layout("error_reply").id):
+            return False
+        if received.message is None and name == "hello":  # the CRC is right: a firmware of another protocol
+            raise self._other_protocol("unknown")
+        return received.message is not None
+
     # --- identity -----------------------------------------------------------------------------------
 
-    def hello(self) -> Hello:
+    def hello(self, *, session: int | None = None) -> Hello:
         """Poll until something answers. DftError when nothing, or something else, is there."""
+        asked = self.session if session is None else session
         try:
-            reply = self._exchange("hello", limit_s=self._hello_s, session=self._session)
+            reply = self.exchange("hello", limit_s=self._hello_s, session=asked)
         except Silent:
             raise self._nobody() from None
         if reply.name != "hello_reply":
@@ -287,112 +201,108 @@ class Device:
                 f"(digest {hello.bundle_digest.hex()[:12]}…, expected {bundle_digest.hex()[:12]}…)",
                 hint or "build and flash this one: dftiny build && dftiny flash, or give the right --bundle",
             )
-        self._identity = hello
+        self._know(hello)
         return hello
 
-    def _after_reset(self) -> None:
-        """The board lost what it had: is it still the same one? Then the tile is sent again."""
-        known = self._identity
-        now = self.hello()
-        if known is None:
-            self._identity = now
-            return
-        if now.bundle_digest != known.bundle_digest or now.protocol_digest != known.protocol_digest:
+    def _know(self, hello: Hello) -> None:
+        if self.identity is None:
+            self._pace = pace(hello.window)
+        self.identity = hello
+
+    def take_again(self) -> None:
+        """The board lost what it had: is it still the same one, and still ours? CheckFailed when not."""
+        known, now = self.identity, self.hello(session=0)
+        if known is not None and (now.bundle_digest, now.protocol_digest) != (
+            known.bundle_digest,
+            known.protocol_digest,
+        ):
             raise CheckFailed(
                 f"the board on {self.name} came back with another model", "do not flash while bench runs"
             )
-        if now.boot_id != known.boot_id:
+        if now.session not in (0, self.session):
+            raise CheckFailed(
+                f"another program has taken over the board on {self.name}",
+                "close it: one board serves one host at a time",
+            )
+        if known is not None and now.boot_id != known.boot_id:
             self.count.resets += 1
-        self._identity = now
+        self.session = (
+            int.from_bytes(os.urandom(4), "little") | 1
+        )  # the board drops what it has of the old one
+        self._know(self.hello())
 
     # --- inference ----------------------------------------------------------------------------------
 
     def infer(self, tile: bytes) -> Result:
         """Run one tile: its int8 bytes, row-major, `input_bytes` long. LinkLost, CheckFailed."""
-        crc = zlib.crc32(tile)
-        for _ in range(MAX_RESTARTS):
-            start = time.monotonic()
-            image_id = self._new_id()
-            if not self._send(tile, image_id):
-                self._after_reset()
-                continue
-            self.count.busy_s += time.monotonic() - start
-            self.count.input_bytes += len(tile)
-            start = time.monotonic()
-            reply = self._run(image_id, crc)
-            # A board that has shown how long it takes need not be waited for as long as an unknown one.
-            self._run_s = min(RUN_S, max(self._silence_s, 20 * (time.monotonic() - start)))
-            status = self._status(reply)
-            if status == "ok":
-                return self._result(reply)
-            if status not in ("no_input", "bad_crc", "other_session"):
-                raise CheckFailed(
-                    f"the board on {self.name} could not run the model: {status}",
-                    "see its log, or bench with --trace",
-                )
-            self._after_reset()
-        raise LinkLost(
-            f"the board on {self.name} lost the same tile {MAX_RESTARTS} times (does it keep resetting?)"
-        )
+        return next(self.run([tile]))
 
-    def _run(self, image_id: int, crc: int) -> Message:
-        """The outcome of one run; `running` only says that it was accepted."""
-        ids = {"session": self._session, "run_id": self._new_id(), "image_id": image_id}
-        end = time.monotonic() + self._run_s
-        reply = self._exchange("run", limit_s=self._run_s, **ids, input_crc=crc, photo_id=0)
-        while self._status(reply) == "running":
-            if time.monotonic() >= end:
-                raise Silent(f"the board on {self.name} does not come to an end of one tile")
-            later = self._reply("run", time.monotonic() + self._run_patience.wait_s())
-            reply = later or self._exchange("run", limit_s=self._run_s, **ids, input_crc=crc, photo_id=0)
-        return reply
+    def run(self, tiles: Iterable[bytes]) -> Iterator[Result]:
+        """Run tiles, their results in order; where the board can, one is sent while another is computed."""
+        if self.identity is None:
+            self._know(self.hello())
+        for result in Conveyor(self, iter(tiles)).results():
+            if self._photo is not None:
+                self._photo.seen, self._photo.evidence = result.seen, result.evidence
+            yield result
 
-    def _result(self, reply: Message) -> Result:
-        output = np.frombuffer(reply["output"], dtype=np.int8).copy()
-        if self._identity is not None and len(output) != self._identity.output_bytes:
-            wanted = self._identity.output_bytes
-            raise CheckFailed(f"the board on {self.name} sent {len(output)} output bytes instead of {wanted}")
-        return Result(output, int(reply["ticks"]))
+    def new_transfer(self, tile: bytes) -> Transfer:
+        """A tile to be sent, under an id of its own."""
+        return Transfer(tile, self.new_id(), self._pace, self._coder())
 
-    def _new_id(self) -> int:
-        self._next_id = (self._next_id + 1) % 2**32
+    def _coder(self) -> Coder | None:
+        rate, known = self.transport.bytes_per_s, self.identity
+        if self.geometry is None or not rate or known is None or "packed" not in known.claims:
+            return None
+        return Coder(self.geometry, rate, known.tick_hz)
+
+    def new_id(self) -> int:
+        """An id of an image, a run or a photo; never 0."""
+        self._next_id = self._next_id % (2**32 - 1) + 1
         return self._next_id
 
-    def _send(self, tile: bytes, image_id: int) -> bool:
-        """Send the tile piece by piece; False when the board lost pieces that it had (it was reset)."""
-        received, end = 0, time.monotonic() + self._silence_s
-        self._seq = (self._seq + 1) % 256
-        attempts = 0
-        while received < len(tile):
-            piece = tile[received : received + self._piece]
-            where = {"session": self._session, "image_id": image_id, "offset": received}
-            coded = {"raw_bytes": len(piece), "coding": messages.coding("raw"), "data": piece}
-            reply = self._ask("input", attempts > 0, where | coded)
-            attempts = attempts + 1 if reply is None else 0
-            if reply is None:
-                if attempts > 1 and time.monotonic() >= end:
-                    raise Silent(f"the board on {self.name} stopped answering")
-                self.count.retries += 1
-                # On a line that damages single bytes, a shorter piece has a better chance to pass whole.
-                self._piece = max(
-                    PIECE_MIN_BYTES, self._piece * 3 // 4 if attempts == 1 else self._piece // 2
-                )
-                continue
-            self._piece = min(self._piece_max, self._piece + max(16, self._piece // 16))
-            self._seq = (self._seq + 1) % 256
-            end = time.monotonic() + self._silence_s
-            status = self._status(reply)
-            if status in ("other_session", "busy"):
-                return False
-            if status not in ("ok", "bad_offset"):
-                raise CheckFailed(f"the board on {self.name} refused a tile of {len(tile)} bytes: {status}")
-            # A sound board that had the piece before now has this one too.
-            if reply["image_id"] != image_id or reply["received"] <= received:
-                return False
-            received = int(reply["received"])
-        return True
+    def run_limit_s(self) -> float:
+        """So long may one tile take."""
+        return self._run_s
 
-    def _status(self, reply: Message) -> str:
+    def run_took(self, seconds: float) -> None:
+        """A board that has shown how long it takes need not be waited for as long as an unknown one."""
+        self._run_s = min(RUN_S, max(self._silence_s, 20 * seconds))
+
+    # --- photographs --------------------------------------------------------------------------------
+
+    def photo(self, tiles: int) -> None:
+        """From now on results belong to a new photograph of `tiles` tiles, whose evidence the board adds up."""
+        self._photo = _Photo(self.new_id(), tiles, 0, 0)
+        self.begin_photo()
+
+    def end_photo(self) -> None:
+        """From now on results belong to no photograph."""
+        self._photo = None
+
+    @property
+    def photo_id(self) -> int:
+        """The photograph that runs are part of, 0 for none."""
+        return self._photo.photo_id if self._photo else 0
+
+    def begin_photo(self) -> None:
+        """Tell the board of the photograph, with what is known of it: after a reset it goes on from there."""
+        p = self._photo
+        if p is None:
+            return
+        while True:
+            fields = {"photo_id": p.photo_id, "tiles": p.tiles, "seen": p.seen, "evidence": p.evidence}
+            reply = self.exchange("photo", session=self.session, **fields)
+            status = self.status(reply)
+            if status == "ok":
+                return
+            if status not in ("other_session", "busy"):
+                raise CheckFailed(f"the board on {self.name} did not begin a photograph: {status}")
+            if status == "other_session":
+                self.take_again()
+
+    def status(self, reply: Message) -> str:
+        """The name of a reply's status."""
         name = messages.status_name(reply["status"])
         return f"{name} (not understood)" if reply.name == "error_reply" else name
 
@@ -400,16 +310,16 @@ class Device:
 
     def stats(self) -> Stats:
         """Memory peaks and frame counters since the board's boot."""
-        reply = self._exchange("stats")
+        reply = self.exchange("stats")
         if reply.name != "stats_reply":
-            raise CheckFailed(f"the board on {self.name} has no statistics: {self._status(reply)}")
+            raise CheckFailed(f"the board on {self.name} has no statistics: {self.status(reply)}")
         return Stats(**reply.fields)
 
     def op_ticks(self) -> NDArray[np.uint32] | None:
         """Ticks of each operator in the last run, uint32 [ops]; None where the engine does not count them."""
         ticks = np.zeros(0, dtype=np.uint32)
         while True:
-            reply = self._exchange("op_ticks", first=len(ticks))
+            reply = self.exchange("op_ticks", first=len(ticks))
             if reply.name != "op_ticks_reply":
                 return None
             piece = np.frombuffer(
@@ -422,6 +332,6 @@ class Device:
     def halt(self) -> None:
         """Ask an emulated board to stop; one that cannot, or has gone already, is left alone."""
         try:
-            self._exchange("halt", limit_s=1.0)
+            self.exchange("halt", limit_s=1.0)
         except LinkLost:
             return

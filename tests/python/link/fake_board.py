@@ -31,6 +31,8 @@ class FakeBoard:
         self.boot_id = 1
         self.input = b""
         self.image_id = -1
+        self.session = 0
+        self.peer: socket.socket
         self.seq = 0  # of the request that is being answered
 
     def reply(self, asked: messages.Message) -> Reply | bytes | None:
@@ -39,11 +41,12 @@ class FakeBoard:
             return other
         return getattr(self, f"on_{asked.name}")(asked)
 
-    def on_hello(self, _: messages.Message) -> Reply:
+    def on_hello(self, asked: messages.Message) -> Reply:
+        self.session = asked.fields.get("session") or self.session
         return "hello_reply", {
             "protocol_digest": spec.protocol_digest(), "bundle_digest": DIGEST, "engine": "fake", "board": "fake",
             "caps": 0, "tick_hz": 0, "boot_id": self.boot_id, "input_bytes": 100, "output_bytes": 1, "reset_cause": 0,
-            "uid": bytes(12), "session": 1, "window": 0, "baud": 0,
+            "uid": bytes(12), "session": self.session, "window": 0, "baud": 0,
         }  # fmt: skip
 
     def on_input(self, asked: messages.Message) -> Reply:
@@ -74,6 +77,7 @@ def connected(board: FakeBoard) -> Iterator[SocketTransport]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.settimeout(5)
+    board.peer = theirs
 
     def serve() -> None:
         decoder = frame.FrameDecoder()
