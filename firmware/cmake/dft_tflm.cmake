@@ -1,7 +1,6 @@
 # dft_tflm(target BUNDLE dir GEN dir): links the user's TensorFlow Lite Micro into a firmware with the tflm engine.
-#   TFLM_ROOT     a checkout of tflite-micro, built there by its own Makefile:
-#     make -f tensorflow/lite/micro/tools/make/Makefile TARGET=cortex_m_generic TARGET_ARCH=cortex-m7+fp \
-#          [OPTIMIZED_KERNEL_DIR=cmsis_nn] microlite
+#   TFLM_ROOT     a checkout of tflite-micro in which its own Makefile built the target cortex_m_generic for
+#                 cortex-m7+fp, with or without CMSIS-NN (tensorflow/lite/micro/cortex_m_generic/README.md there),
 #                 or a tree that its create_tflm_tree.py made (then give TFLM_LIBRARY too)
 #   TFLM_LIBRARY  the libtensorflow-microlite.a, where several were built or it lies elsewhere
 set(TFLM_ROOT "" CACHE PATH "a checkout of tflite-micro, built for cortex-m7+fp (tflm engine)")
