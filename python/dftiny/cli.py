@@ -126,12 +126,15 @@ def data(**options: Any) -> None:
 
 @cli.command(
     epilog=_examples(
-        "dftiny train", "dftiny train --recipe my.toml --out my-net", "dftiny train --no-resume --seed 1"
+        "dftiny train",
+        "dftiny train --recipe my.toml --out my-net",
+        "dftiny train --recipe phinet_demo_qat --start dftiny-runs/train --out my-qat    for int8, rounding included",
     )
 )
 @_out(RUNS / "train")
 @_data()
 @click.option("--recipe", default="phinet_demo", show_default=True, help="Name or .toml file of a recipe.")
+@click.option("--start", type=ANY_PATH, help="Begin with this checkpoint's weights (a file or its folder).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and batches.")
 @click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Go on where the same run stopped."

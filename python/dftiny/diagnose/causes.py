@@ -43,7 +43,7 @@ _TRY = {
     "wide range before an activation": "--calibration-method best",
     "one scale for all weights": "export the ONNX model or checkpoint again with dftiny, which scales by channel",
     "shifted means": "--correct-bias",
-    "few steps": "--calibration-method best --correct-bias",
+    "few steps": "--calibration-method best --correct-bias (or train with rounding: --recipe phinet_demo_qat)",
     "dead channels": "nothing to do for accuracy; train again with fewer channels to save time",
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from dftiny.errors import DftError
 
-_TYPES: dict[str, type] = {"str": str, "int": int, "float": float}
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 _PARTS = ("warmup", "periodic", "processed")
 
 
@@ -27,26 +27,39 @@ class Recipe:
     periodic: float
     processed: float
     checkpoint_every: int
+    fake_quant: bool = False
+
+    def values(self) -> dict[str, Any]:
+        """What a manifest and a digest hold of it: a key at its default is left away, so old runs stay what they are."""
+        return {k: v for k, v in asdict(self).items() if k not in _OPTIONAL or v != _OPTIONAL[k]}
 
     def toml(self) -> str:
         """The recipe as TOML, keys in a fixed order."""
-        lines = [f'{k} = "{v}"' if isinstance(v, str) else f"{k} = {v!r}" for k, v in asdict(self).items()]
-        return "\n".join(lines) + "\n"
+        return "".join(f"{k} = {_toml(v)}\n" for k, v in self.values().items())
+
+
+_OPTIONAL: Mapping[str, Any] = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
 def parse_recipe(value: Mapping[str, Any], what: str) -> Recipe:
     """Check a recipe read from `what`; DftError names the key that is missing, unknown or out of range."""
     known = {f.name: _TYPES[str(f.type)] for f in fields(Recipe)}
-    unknown, missing = sorted(set(value) - set(known)), sorted(set(known) - set(value))
+    unknown, missing = sorted(set(value) - set(known)), sorted(set(known) - set(value) - set(_OPTIONAL))
     if unknown or missing:
         word = f"does not know {unknown[0]!r}" if unknown else f"lacks {missing[0]!r}"
         raise DftError(f"the recipe {what} {word}", f"its keys are: {', '.join(known)}")
     checked: dict[str, Any] = {}
     for key, kind in known.items():
-        given = value[key]
+        given = value.get(key, _OPTIONAL.get(key))
         if kind is float and isinstance(given, int) and not isinstance(given, bool):
             given = float(given)
-        if not isinstance(given, kind) or isinstance(given, bool):
+        if not isinstance(given, kind) or (isinstance(given, bool) and kind is not bool):
             raise DftError(f"{key} = {given!r} in the recipe {what} is not of type {kind.__name__}")
         checked[key] = given
     recipe = Recipe(**checked)

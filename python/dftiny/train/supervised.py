@@ -11,6 +11,7 @@ import json
 import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -36,10 +37,11 @@ from dftiny.data.index import DataIndex, load_index, read_image
 from dftiny.data.tiles import image_logit
 from dftiny.errors import CheckFailed, DftError
 from dftiny.metrics import auc, calibrate_threshold
-from dftiny.nets.checkpoint import save_checkpoint
+from dftiny.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dftiny.nets.predict import image_tile_logits, to_input
 from dftiny.nets.registry import count, create
 from dftiny.train.batches import Pool, batch, load_pool
+from dftiny.train.fake_quant import FakeQuant
 from dftiny.train.recipe import Recipe, parse_recipe
 
 LAST = "last.ckpt"
@@ -70,10 +72,13 @@ class TrainSummary:
 class _Run:
     """The moving parts of one run: net, optimiser, schedule, history, and the next step."""
 
-    def __init__(self, recipe: Recipe, seed: int, key: str) -> None:
+    def __init__(self, recipe: Recipe, seed: int, key: str, start: Checkpoint | None = None) -> None:
         self.recipe, self.seed, self.key = recipe, seed, key
         torch.manual_seed(seed)
         self.net = create(recipe.net, recipe.tile).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            self.net.load_state_dict(start.net.state_dict())
+        self.rounding = FakeQuant() if recipe.fake_quant else None
         trained = [p for p in self.net.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
             trained, recipe.peak_rate, weight_decay=recipe.weight_decay, fused=True
@@ -89,7 +94,8 @@ class _Run:
         # Seeded by step, so that dropout is the same in a resumed run without any saved generator state.
         torch.manual_seed(self.seed * 1_000_003 + self.step)
         self.net.train()
-        logits = self.net(to_input(tiles))[:, 0]
+        with nullcontext() if self.rounding is None else self.rounding.forward_pass(self.net):
+            logits = self.net(to_input(tiles))[:, 0]
         target = torch.from_numpy(labels)
         loss = functional.binary_cross_entropy_with_logits(logits, target)
         self.optimiser.zero_grad()
@@ -108,6 +114,7 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": self.history,
+            "ranges": None if self.rounding is None else self.rounding.ranges,
         }
         buffer = io.BytesIO()  # torch's own writer turns a full disk into an error without a name
         torch.save(state, buffer)
@@ -124,6 +131,8 @@ class _Run:
             self.optimiser.load_state_dict(state["optimiser"])
             self.schedule.load_state_dict(state["schedule"])
             self.history, self.step = list(state["history"]), int(state["step"])
+            if self.rounding is not None:
+                self.rounding.ranges = state["ranges"]
         except (UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, TypeError, OSError) as e:
             raise DftError(
                 f"{path} cannot be resumed: {str(e).splitlines()[0][:120]}", "start again with --no-resume"
@@ -140,8 +149,10 @@ def train(
     resume: bool = True,
     threads: int = 1,
     steps: int | None = None,
+    start: Path | None = None,
 ) -> TrainSummary:
-    """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`.
+    """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`, from random
+    weights or from those of the checkpoint `start`.
 
     An interrupted run of the same recipe, data and seed in `out` is continued, a finished one kept as it is, unless
     `resume` is false.
@@ -149,43 +160,73 @@ def train(
     """
     plan = parse_recipe(spec.recipe(recipe), recipe)
     if steps is not None:
-        plan = parse_recipe({**plan.__dict__, "steps": steps}, recipe)
+        plan = parse_recipe({**plan.values(), "steps": steps}, recipe)
     if not 1 <= threads <= 64:
         raise DftError(f"{threads} threads make no sense", "use 1 to 64")
-    parent = read_manifest(data, "data").digest
+    begin = _start(plan, start)
+    parents = {"data": read_manifest(data, "data").digest}
+    if begin is not None:
+        parents["checkpoint"] = begin.sha256
     index = load_index(data)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        summary = _train(plan, data, index, parent, out, seed, resume)
+        summary = _train(plan, data, index, parents, out, seed, resume, begin)
     finally:
         torch.set_num_threads(before)
     print(summary.text())
     return summary
 
 
+def _start(recipe: Recipe, path: Path | None) -> Checkpoint | None:
+    """The checkpoint to begin with. DftError when it is another net, or when the recipe needs one and there is none."""
+    if path is None:
+        if recipe.fake_quant:
+            raise DftError(
+                f"the recipe {recipe.name} fine-tunes a trained net", "give --start with its checkpoint"
+            )
+        return None
+    found = load_checkpoint(path)
+    if (found.preset, found.tile) != (recipe.net, recipe.tile):
+        raise DftError(
+            f"{path} is {found.preset} for tiles of {found.tile} px, "
+            f"the recipe {recipe.name} trains {recipe.net} at {recipe.tile} px",
+            "choose another --start or --recipe",
+        )
+    return found
+
+
 def _train(
-    recipe: Recipe, data: Path, index: DataIndex, parent: str, out: Path, seed: int, resume: bool
+    recipe: Recipe,
+    data: Path,
+    index: DataIndex,
+    parents: dict[str, str],
+    out: Path,
+    seed: int,
+    resume: bool,
+    begin: Checkpoint | None,
 ) -> TrainSummary:
     started = time.monotonic()
     _claim(out)
-    if resume and (made := _finished(recipe, parent, out, seed)) is not None:
+    if resume and (made := _finished(recipe, parents, out, seed)) is not None:
         m = made.metrics
         return TrainSummary(
             out / CHECKPOINT, m["threshold"], m["val_auc"], recipe.steps, time.monotonic() - started
         )
-    key = hashlib.sha256(canonical_json([recipe.__dict__, parent, seed])).hexdigest()
-    run = _Run(recipe, seed, key)
+    # A run from random weights keeps the key it always had.
+    origin: Any = parents["data"] if begin is None else parents
+    key = hashlib.sha256(canonical_json([recipe.values(), origin, seed])).hexdigest()
+    run = _Run(recipe, seed, key, begin)
     resumed = resume and (out / LAST).is_file() and run.restore(out / LAST)
     resumed_at = run.step if resumed else 0
     if run.step < recipe.steps:
         _loop(run, load_pool(data, index, recipe.tile), out)
     threshold, val_auc = _validate(run.net, data, index, recipe.tile)
-    _write(run, out, parent, threshold, val_auc)
+    _write(run, out, parents, threshold, val_auc)
     return TrainSummary(out / CHECKPOINT, threshold, val_auc, resumed_at, time.monotonic() - started)
 
 
-def _finished(recipe: Recipe, parent: str, out: Path, seed: int) -> Manifest | None:
+def _finished(recipe: Recipe, parents: dict[str, str], out: Path, seed: int) -> Manifest | None:
     """The manifest in `out` when it is of this very run, finished, with the packages of today, and nothing was changed."""
     if (out / LAST).is_file() or not (out / MANIFEST).is_file():
         return None
@@ -194,8 +235,8 @@ def _finished(recipe: Recipe, parent: str, out: Path, seed: int) -> Manifest | N
     except CheckFailed:
         return None
     same = (
-        made.parents == {"data": parent}
-        and made.config == json.loads(canonical_json({"recipe": recipe.__dict__, "seed": seed}))
+        made.parents == parents
+        and made.config == json.loads(canonical_json({"recipe": recipe.values(), "seed": seed}))
         and made.tools == tool_versions("torch", "numpy", "pillow")
     )
     return made if same else None
@@ -263,7 +304,7 @@ def _validate(net: nn.Module, data: Path, index: DataIndex, tile: int) -> tuple[
     return calibrate_threshold(labels, scores), auc(labels, scores)
 
 
-def _write(run: _Run, out: Path, parent: str, threshold: float, val_auc: float) -> None:
+def _write(run: _Run, out: Path, parents: dict[str, str], threshold: float, val_auc: float) -> None:
     recipe = run.recipe
     # Until here the folder may hold an earlier run, whole; from here on it is this run's, marked by LAST.
     (out / MANIFEST).unlink(missing_ok=True)
@@ -277,8 +318,8 @@ def _write(run: _Run, out: Path, parent: str, threshold: float, val_auc: float) 
         out,
         "train",
         files=[CHECKPOINT, RECIPE, HISTORY],
-        parents={"data": parent},
-        config={"recipe": recipe.__dict__, "seed": run.seed},
+        parents=parents,
+        config={"recipe": recipe.values(), "seed": run.seed},
         metrics={"threshold": threshold, "val_auc": val_auc, "parameters": parameters, "macs": macs},
         tools=tool_versions("torch", "numpy", "pillow"),
     )
