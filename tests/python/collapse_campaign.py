@@ -43,7 +43,8 @@ GOOD = 18 / 20
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A net as ONNX in `folder`, its tiles (calibration, and test with labels), and the AUC of its sound int8 model."""
+    """A net as ONNX, its tiles (calibration, and test with labels), the AUC of its sound int8 model, and whether the
+    diagnosis names an outlier channel among the first two causes of that sound model: a false alarm."""
 
     name: str
     onnx: Path
@@ -51,6 +52,7 @@ class Subject:
     tiles: np.ndarray
     labels: np.ndarray
     auc_int8: float
+    false_alarm: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ def subject(name: str, net: Any, tile: int, data: Path, folder: Path) -> Subject
     calibration = load_tiles(data, (tile, tile), CALIBRATION)
     tiles, labels = test_tiles(data, tile)
     sound = tflite.convert(path, calibration, calibration[:2])
-    return Subject(name, path, calibration, tiles, labels, auc_of(sound.model, tiles, labels))
+    found = diagnose(graphs.load(sound.model, name=name), calibration, floats=sound.floats, trials=False)
+    alarm = any(c.kind == "outlier channel" for c in found.causes[:2])
+    return Subject(name, path, calibration, tiles, labels, auc_of(sound.model, tiles, labels), alarm)
 
 
 def place_of(graph: graphs.Graph, net: FloatNet, model: Any, site: collapse.Site) -> set[int]:
@@ -216,25 +220,27 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     nets = subjects(args.data, folder)
     outcomes: list[Outcome] = []
-    unfelt = 0
+    unfelt = alarms = 0
     for i, (name, (net, tile)) in enumerate(nets.items()):
         s = subject(name, net, tile, args.data, folder)
+        alarms += s.false_alarm
         share = args.draws // len(nets) + (i < args.draws % len(nets))
         some, without = draws(s, share, args.seed * 1000 + i)
         outcomes, unfelt = outcomes + some, unfelt + without
-    return summary(outcomes, unfelt, args.output)
+    return summary(outcomes, unfelt, alarms, args.output)
 
 
-def summary(outcomes: list[Outcome], unfelt: int, output: Path) -> int:
+def summary(outcomes: list[Outcome], unfelt: int, alarms: int, output: Path) -> int:
     """What came out, and the exit code."""
     early = [o for o in outcomes if 1 <= o.named <= 2]
     healed = [o for o in outcomes if o.cured]
     unequal = [o for o in outcomes if o.tflm_equal is False]
     print(
         f"{len(outcomes)} collapses ({unfelt} draws more that int8 did not feel): {len(early)} named among the first two "
-        f"causes, {len(healed)} cured to within {CLOSE} AUC by what was printed, {len(unequal)} unequal to TFLM"
+        f"causes, {len(healed)} cured to within {CLOSE} AUC by what was printed, {len(unequal)} unequal to TFLM; "
+        f"{alarms} sound nets with an outlier channel among theirs"
     )
-    write_json(output, {"outcomes": [asdict(o) for o in outcomes], "unfelt": unfelt})
+    write_json(output, {"outcomes": [asdict(o) for o in outcomes], "unfelt": unfelt, "false_alarms": alarms})
     print(f"record: {output}")
     enough = len(outcomes) and len(early) >= GOOD * len(outcomes) and len(healed) >= GOOD * len(outcomes)
     return 0 if enough and not unequal else 1

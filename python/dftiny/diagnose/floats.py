@@ -14,23 +14,27 @@ import numpy as np
 
 from dftiny import int8
 from dftiny.graph import (
-    ConcatenationOptions,
     ConvOptions,
     DepthwiseOptions,
     FullyConnectedOptions,
-    GatherOptions,
     Graph,
+    LeakyReluOptions,
     MeanOptions,
     Op,
     PadOptions,
     PoolOptions,
+    ReduceOptions,
     SoftmaxOptions,
     Tensor,
-    TransposeOptions,
 )
+from dftiny.int8 import layout
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 VIEWS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "QUANTIZE")
+_MOVING = (
+    "TRANSPOSE", "GATHER", "SLICE", "STRIDED_SLICE", "REVERSE_V2", "SPLIT", "SPLIT_V", "UNPACK", "RESIZE_NEAREST_NEIGHBOR",
+    "MIRROR_PAD", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE",
+)  # fmt: skip
 Values = dict[int, np.ndarray]
 
 
@@ -259,26 +263,41 @@ def _softmax(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
     return y
 
 
-def _pad(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
-    assert isinstance(op.options, PadOptions)
-    amounts = zip(op.options.before, op.options.after, strict=True)
-    return np.pad(operands[0], [(0, 0), *amounts])
+def _pad(net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
+    o, out = op.options, net.graph.tensors[op.outputs[0]]
+    assert isinstance(o, PadOptions)
+    padded = np.pad(operands[0], [(0, 0), *zip(o.before, o.after, strict=True)])
+    if o.values is None:
+        return padded
+    inside = np.pad(np.ones_like(operands[0], bool), [(0, 0), *zip(o.before, o.after, strict=True)])
+    return np.where(inside, padded, real(out, np.array(o.values, np.int8)))
 
 
-def _transpose(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
-    assert isinstance(op.options, TransposeOptions)
-    return operands[0].transpose(0, *(p + 1 for p in op.options.perm))
+def _reduce(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
+    assert isinstance(op.options, ReduceOptions)
+    axes = tuple(a + 1 for a in op.options.axes)
+    x = operands[0]
+    result: np.ndarray = (
+        x.sum(axes) if op.kind == "SUM" else x.max(axes) if op.kind == "REDUCE_MAX" else x.min(axes)
+    )
+    return result
 
 
-def _gather(net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
-    assert isinstance(op.options, GatherOptions)
-    return np.take(operands[0], _data(net.graph.tensors[op.inputs[1]]), axis=op.options.axis + 1)
+def _leaky_relu(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
+    assert isinstance(op.options, LeakyReluOptions)
+    return np.where(operands[0] >= 0, operands[0], operands[0] * np.float32(op.options.alpha))
 
 
-def _concatenation(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
-    assert isinstance(op.options, ConcatenationOptions)
-    n = max(len(p) for p in operands)
-    return np.concatenate([np.broadcast_to(p, (n, *p.shape[1:])) for p in operands], axis=op.options.axis + 1)
+def _prelu(x: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return np.where(x >= 0, x, x * alpha)
+
+
+def _move(net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
+    return layout.move(net.graph, op, operands[0])
+
+
+def _join(_net: FloatNet, op: Op, operands: list[np.ndarray]) -> np.ndarray:
+    return layout.join(op, operands)
 
 
 _Kind = Callable[[FloatNet, Op, list[np.ndarray]], np.ndarray]
@@ -301,8 +320,11 @@ _KINDS: Mapping[str, _Kind] = {
     "LOGISTIC": _function(lambda x: 1 / (1 + np.exp(-np.clip(x, -80, 80)))),
     "TANH": _function(np.tanh),
     "PAD": _pad,
-    "TRANSPOSE": _transpose,
-    "GATHER": _gather,
-    "CONCATENATION": _concatenation,
+    "PADV2": _pad,
+    "LEAKY_RELU": _leaky_relu,
+    "PRELU": _elementwise(_prelu),
+    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), _reduce),
+    **dict.fromkeys(_MOVING, _move),
+    **dict.fromkeys(("CONCATENATION", "PACK"), _join),
     **dict.fromkeys(VIEWS, _function(lambda x: x)),
 }

@@ -19,8 +19,7 @@ from dftiny.errors import DftError
 from dftiny.graph import Graph, Op, Tensor
 from dftiny.graph.flat import RawModel, RawOp, read_raw
 
-# Operators that exist on one side only: they change how numbers are written, not which numbers.
-_ONE_SIDED = ("QUANTIZE", "DEQUANTIZE")
+_WITH_CONSTANTS = (*WEIGHTED, "ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU")
 
 
 def float_twin(graph: Graph, model: bytes, name: str = "the float model") -> FloatNet:
@@ -50,11 +49,23 @@ def rewritten(model: bytes, net: FloatNet, name: str = "the float model") -> byt
 
 
 def _pairs(graph: Graph, raw: RawModel, name: str) -> Iterator[tuple[Op, RawOp]]:
-    ours = [op for op in graph.ops if op.kind not in _ONE_SIDED]
-    theirs = [op for op in raw.ops if op.kind not in _ONE_SIDED]
+    """Operators with real-valued constants, side by side. The others may differ: the reader of int8 models folds some
+    and makes several of one SPLIT."""
+    ours = [op for op in graph.ops if op.kind in _WITH_CONSTANTS and _has_constant(graph, op)]
+    theirs = [op for op in raw.ops if op.kind in _WITH_CONSTANTS and _has_float(raw, op)]
     if [o.kind for o in ours] != [o.kind for o in theirs]:
         raise _stranger(graph, name, "their operators differ")
     return zip(ours, theirs, strict=True)
+
+
+def _has_constant(graph: Graph, op: Op) -> bool:
+    some = (graph.tensors[t] for t in op.inputs if t >= 0)
+    return any(t.data is not None and t.quant is not None for t in some)
+
+
+def _has_float(raw: RawModel, op: RawOp) -> bool:
+    some = (raw.tensors[t] for t in op.inputs if 0 <= t < len(raw.tensors))
+    return any(t.data is not None and t.type == "float32" for t in some)
 
 
 def _bias_of(op: Op) -> int | None:
@@ -75,7 +86,7 @@ def _operands(graph: Graph, op: Op, raw: RawModel, other: RawOp, name: str) -> d
     for place, t in enumerate(op.inputs):
         if t < 0 or graph.tensors[t].data is None or graph.tensors[t].quant is None:
             continue
-        if place >= len(other.inputs) or other.inputs[place] < 0:
+        if place >= len(other.inputs) or not 0 <= other.inputs[place] < len(raw.tensors):
             continue  # the quantiser adds a bias of zeros where there was none
         theirs = raw.tensors[other.inputs[place]]
         if theirs.type != "float32" or theirs.data is None or theirs.shape != graph.tensors[t].shape:
