@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dftiny.budget import Budget, OpBudget, budget_file
+from dftiny.cost import LABEL
 from dftiny.plan import DEFAULT_WISHES, Wishes
 from dftiny.plan_view import plan_text
 from dftiny.target import all_targets
@@ -34,12 +35,13 @@ def budget_command(
     as_json: bool = False,
     show_plan: bool = False,
     wishes: Wishes = DEFAULT_WISHES,
+    core: str | None = None,
 ) -> None:
     """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout.
 
     Raises DftError for bad input and CheckFailed, after printing, when it does not fit.
     """
-    result = budget_file(model, target, engine=engine, max_macs=max_macs, wishes=wishes)
+    result = budget_file(model, target, engine=engine, max_macs=max_macs, wishes=wishes, core=core)
     if show_plan and result.plan is not None:
         print(plan_text(result.plan))
     print(json.dumps(result.as_json(), indent=1, sort_keys=True) if as_json else budget_text(result))
@@ -71,11 +73,24 @@ def print_budget(b: Budget, console: Console) -> None:
     console.print(f"{b.model} on {b.target}, engine {b.engine}", markup=False, soft_wrap=True)
     for line in headline(b):
         console.print(line, markup=False, soft_wrap=True)
+    for line in speed(b):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(_parts(b), markup=False, soft_wrap=True)
     console.print(_region_table(b))
     console.print(_op_table(b))
     for line in verdict(b):
         console.print(line, markup=False, soft_wrap=True)
+
+
+def speed(b: Budget) -> list[str]:
+    """What the cost model says, nothing where it has no figure."""
+    if b.instructions_estimated is None or b.cycles_estimated is None:
+        return []
+    time = "" if b.ms_estimated is None else f", {b.ms_estimated:,.1f} ms at the target's highest clock"
+    return [
+        f"Speed about {b.instructions_estimated / 1e6:,.2f} M instructions an inference; "
+        f"{b.cycles_estimated / 1e6:,.1f} M cycles{time} ({LABEL})"
+    ]
 
 
 def verdict(b: Budget) -> list[str]:

@@ -334,6 +334,11 @@ def verdict(**options: Any) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plan", "show_plan", is_flag=True, help="Print what runs together by rows, and why.")
+@click.option(
+    "--core",
+    type=click.Choice(["m7", "m4"]),
+    help="Core that speed is estimated for.  [default: the target's]",
+)
 @_plan_options
 def budget(*, limit_bytes: int | None, input_by_rows: bool, without: tuple[str, ...], **options: Any) -> None:
     """Does it fit the chip?

@@ -37,6 +37,7 @@ LEVEL = {
     "dftiny.schedule_steps": 1,
     "dftiny.budget": 1,
     "dftiny.code_size": 1,
+    "dftiny.cost": 1,
     "dftiny.metrics": 1,
     "dftiny.verdict": 1,
     "dftiny.verdict.validation": 3,

@@ -18,6 +18,7 @@ from dftiny.budget.need import EngineNeed
 from dftiny.budget.reserve import beside
 from dftiny.budget.result import Budget, OpBudget, RegionBudget
 from dftiny.budget.tflm import tflm_need
+from dftiny.cost import core_of, estimate
 from dftiny.errors import DftError
 from dftiny.graph import Graph, load, macs
 from dftiny.plan import DEFAULT_WISHES, Plan, Wishes
@@ -52,14 +53,15 @@ def budget(
     verdict_bytes: int = 0,
     application: Mapping[str, int] = NOTHING,
     elf: Path | None = None,
+    core: str | None = None,
 ) -> Budget:
     """Predict what `graph` needs on `target` with `engine` ("aot" or "tflm").
 
     `max_macs` or `limits` override the target's limit of one inference, `wishes` are the aot planner's, `file_bytes`
     is the size of the .tflite file, which tflm keeps in flash, `verdict_bytes` that of the tables of the model's
     verdict, `application` what the user's own firmware takes of each region, in bytes, `elf` a firmware already linked
-    with this model. Raises DftError when the engine cannot run an operator; a model that is too large is no error here
-    but has `reasons`.
+    with this model, `core` (m7, m4) what speed is estimated for. Raises DftError when the engine cannot run an
+    operator; a model that is too large is no error here but has `reasons`.
     """
     lent = beside(target, application) if application else target
     need, layout = _need(graph, lent, engine, wishes, file_bytes)
@@ -68,20 +70,28 @@ def budget(
     if elf is not None:
         result = with_linked(result, elf, target)
     if layout is not None:
-        result = with_estimates(result, graph, layout, target)
+        result = with_estimates(result, graph, layout, target, core)
     asked = limits or Limits()
     macs_limit = next(m for m in (asked.macs, max_macs, target.max_macs) if m is not None)
     result = replace(result, max_macs=macs_limit)
     return replace(result, reasons=(*need.reasons, *broken(result, target, replace(asked, macs=macs_limit))))
 
 
-def with_estimates(b: Budget, graph: Graph, layout: Plan, target: Target) -> Budget:
+def with_estimates(b: Budget, graph: Graph, layout: Plan, target: Target, core: str | None = None) -> Budget:
     """`b` with the cost model's figures of the operators and of the net: the one place where they are filled in.
-
-    Without a cost model every estimate stays None: a figure that nobody has is absent, not zero.
-    """
-    del graph, layout, target
-    return b
+    `core` (m7, m4) stands for the target's processor; None takes the nearest one that is modelled."""
+    guess = estimate(graph, layout, core or core_of(target.core), target.name)
+    ops = tuple(
+        replace(o, instructions=guess.ops.get(o.index), cycles=guess.op_cycles.get(o.index)) for o in b.ops
+    )
+    return replace(
+        b,
+        ops=ops,
+        instructions_estimated=guess.instructions,
+        cycles_estimated=guess.cycles,
+        ms_estimated=None if target.mhz is None else round(guess.ms(target.mhz), 3),
+        estimate_note=guess.note,
+    )
 
 
 def budget_file(
@@ -91,6 +101,7 @@ def budget_file(
     engine: str = "aot",
     max_macs: int | None = None,
     wishes: Wishes = DEFAULT_WISHES,
+    core: str | None = None,
 ) -> Budget:
     """The budget of a .tflite file or of a bundle folder. Raises DftError for whatever cannot be read."""
     model = model_file(path)
@@ -105,6 +116,7 @@ def budget_file(
         wishes=wishes,
         file_bytes=size,
         verdict_bytes=_verdict_bytes(path, graph),
+        core=core,
     )
 
 

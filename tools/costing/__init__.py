@@ -1,0 +1,1 @@
+"""Fitting and checking the cost model: tools/cost is the door."""
