@@ -73,15 +73,23 @@ class Bounds:
 
 
 def platt(
-    scores: NDArray[np.float64], real: NDArray[np.bool_], weights: NDArray[np.float64]
+    scores: NDArray[np.float64],
+    real: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    photographs: int | None = None,
 ) -> tuple[float, float]:
-    """(slope, offset) of the log odds of "real", both classes taken as equally frequent. DftError without both."""
+    """(slope, offset) of the log odds of "real", both classes taken as equally frequent. With `photographs`, no label
+    counts as surer than so many of its kind make it, (n + 1) / (n + 2): Platt's targets (1999, section 2.2), with
+    photographs as the sample, because images of one photograph are alike. DftError without both classes."""
     from sklearn.linear_model import LogisticRegression
 
     if real.all() or not real.any():
         raise DftError("a verdict needs real and fake validation images", "give data with both")
-    balanced = weights / np.where(real, weights[real].sum(), weights[~real].sum())
-    model = LogisticRegression(C=1.0).fit(scores[:, None], real, sample_weight=balanced * len(scores) / 2)
+    balanced = weights / np.where(real, weights[real].sum(), weights[~real].sum()) * len(scores) / 2
+    sure = 1.0 if photographs is None else (photographs + 1) / (photographs + 2)
+    both = np.concatenate([balanced * sure, balanced * (1 - sure)])
+    model = LogisticRegression(C=1.0)
+    model.fit(np.tile(scores, 2)[:, None], np.concatenate([real, ~real]), sample_weight=both)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 

@@ -129,7 +129,8 @@ def _probability(photos: Sequence[Shown], line: Line, bounds: Bounds) -> tuple[f
     means = np.array([e.evidence / e.seen / UNIT for e in ends])
     counts = Counter(p.condition for p in photos)
     weights = np.array([1 / counts[p.condition] for p in photos])
-    return platt(means, np.array([p.real for p in photos]), weights)
+    sources = len({p.source for p in photos})
+    return platt(means, np.array([p.real for p in photos]), weights, sources)
 
 
 def _figures(verdict: VerdictFile, graph: Graph, photos: Sequence[Shown]) -> dict[str, Any]:
