@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from dftiny.budget import Budget, OpBudget, budget_file
 from dftiny.cost import LABEL
+from dftiny.errors import CheckFailed
 from dftiny.plan import DEFAULT_WISHES, Wishes
 from dftiny.plan_view import plan_text
+from dftiny.report.budget_files import BudgetFiles, write_budget_files
+from dftiny.report.growth import growth, growth_text
 from dftiny.target import all_targets
 
 if TYPE_CHECKING:
@@ -36,17 +39,34 @@ def budget_command(
     show_plan: bool = False,
     wishes: Wishes = DEFAULT_WISHES,
     core: str | None = None,
+    files: BudgetFiles | None = None,
+    compare: Path | None = None,
+    max_growth: float | None = None,
 ) -> None:
     """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout.
 
-    Raises DftError for bad input and CheckFailed, after printing, when it does not fit.
+    `compare` is another model, the old one, to stand beside it. Raises DftError for bad input and CheckFailed, after
+    printing and writing `files`, when it does not fit or grew by more than `max_growth` percent.
     """
     result = budget_file(model, target, engine=engine, max_macs=max_macs, wishes=wishes, core=core)
+    value = result.as_json()
+    grown: tuple[str, ...] = ()
     if show_plan and result.plan is not None:
         print(plan_text(result.plan))
-    print(json.dumps(result.as_json(), indent=1, sort_keys=True) if as_json else budget_text(result))
+    if compare is not None:
+        old = budget_file(compare, target, engine=engine, max_macs=max_macs, wishes=wishes, core=core)
+        change = growth(old, result)
+        value["compared"] = change.as_json()
+        grown = () if max_growth is None else change.beyond(max_growth)
+        if not as_json:
+            print(growth_text(old, result, change))
+    print(json.dumps(value, indent=1, sort_keys=True) if as_json else budget_text(result))
     sys.stdout.flush()
+    for path in () if files is None else write_budget_files(result, model, files, grown):
+        print(f"written: {path}", file=sys.stderr)
     result.require()
+    if grown:
+        raise CheckFailed("; ".join(grown), "make it smaller, or allow more with --max-growth")
 
 
 def headline(b: Budget) -> list[str]:

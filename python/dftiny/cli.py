@@ -318,6 +318,8 @@ def verdict(**options: Any) -> None:
         "dftiny budget model.tflite --target stm32h743",
         "dftiny budget dftiny-runs/bundle --json",
         "dftiny budget model.tflite --activations 100000 --plan     computing maps twice, if that fits them in",
+        "dftiny budget model.tflite --html budget.html --junit budget.xml --sarif budget.sarif",
+        "dftiny budget --compare old.tflite new.tflite --max-growth 2",
     )
 )
 @click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
@@ -339,15 +341,37 @@ def verdict(**options: Any) -> None:
     type=click.Choice(["m7", "m4"]),
     help="Core that speed is estimated for.  [default: the target's]",
 )
+@click.option("--html", type=ANY_PATH, help="Also write one HTML page: memory over time, operators, regions.")
+@click.option("--junit", type=ANY_PATH, help="Also write JUnit XML: a test case a limit.")
+@click.option("--sarif", type=ANY_PATH, help="Also write SARIF, for GitHub's code scanning.")
+@click.option("--accuracy", type=FOLDER, help="Folder of dftiny compare, whose stages stand on the page.")
+@click.option(
+    "--compare", type=ANY_PATH, metavar="OLD", help="Another model, the old one, to stand beside it."
+)
+@click.option(
+    "--max-growth", type=click.FloatRange(0), metavar="PERCENT", help="With --compare: fail beyond that."
+)
 @_plan_options
-def budget(*, limit_bytes: int | None, input_by_rows: bool, without: tuple[str, ...], **options: Any) -> None:
+def budget(
+    *,
+    limit_bytes: int | None,
+    input_by_rows: bool,
+    without: tuple[str, ...],
+    html: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    accuracy: Path | None,
+    **options: Any,
+) -> None:
     """Does it fit the chip?
 
     Flash, RAM by region, MACs by operator: pass, or fail (exit 1) with the operator that breaks it.
     """
     from dftiny.budget_view import budget_command
+    from dftiny.report.budget_files import BudgetFiles
 
-    budget_command(wishes=_wishes(limit_bytes, input_by_rows, without), **options)
+    files = BudgetFiles(html, junit, sarif, accuracy)
+    budget_command(wishes=_wishes(limit_bytes, input_by_rows, without), files=files, **options)
 
 
 @cli.command(

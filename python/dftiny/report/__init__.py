@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dftiny import spec
 from dftiny.artifact import atomic_write, read_json, read_manifest
 from dftiny.errors import DftError
 from dftiny.report.page import page
+from dftiny.report.render import render
 
 __all__ = ["report"]
 
@@ -23,8 +23,6 @@ def report(bench_dir: Path, out: Path | None = None, *, compare: Path | None = N
 
     DftError when a folder is not of its stage, CheckFailed when its files were changed since.
     """
-    import jinja2
-
     manifest = read_manifest(bench_dir, "bench")
     summary = read_json(bench_dir / "bench.json", "bench result")
     beside = None
@@ -34,11 +32,7 @@ def report(bench_dir: Path, out: Path | None = None, *, compare: Path | None = N
     target = out or bench_dir / REPORT
     if target.is_dir():
         raise DftError(f"{target} is a folder", f"give a file name, for instance {target / REPORT}")
-    loader = jinja2.FileSystemLoader(spec.SPEC_DIR / "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    text = environment.get_template("report.html.j2").render(page(summary, manifest, bench_dir, beside))
+    text = render("report.html.j2", page(summary, manifest, bench_dir, beside))
     with atomic_write(target, "w") as f:
         f.write(text)
     print(f"report: {target}")
