@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from dftiny.build import build
 from dftiny.bundle import Bundle, export, load_bundle
 from dftiny.detect import detect_command
 from dftiny.detect.engines import Board, Oracle
+from dftiny.errors import CheckFailed
 from dftiny.link.boards import host_board
 from dftiny.link.device import Device
 
@@ -101,3 +103,33 @@ def test_the_board_is_sent_no_tile_that_it_does_not_need(
     first = int8.run(released.graph(), int8.from_pixels(tiles[:1]))[0, 0]
     assert outcome.evidence < 0
     assert first < 0
+
+
+def test_a_board_that_counts_otherwise_is_found_out(
+    released: Bundle, firmware: Callable[[str], Path]
+) -> None:
+    assert released.verdict is not None
+    other = dataclasses.replace(released.verdict, evidence=released.verdict.evidence + np.int16(1))
+    tiles = np.repeat(pictures()["real"][None, :128, :128], 3, axis=0)
+    with host_board(firmware("host") / "firmware.elf") as transport:
+        device = Device(transport)
+        device.identify(released.digest)
+        with pytest.raises(CheckFailed, match="counts"):
+            Board(device).decide(other, tiles)
+
+
+@pytest.mark.parametrize("flag", ["--reset-at=250000", "--drop=0.0002"])
+def test_a_reset_or_lost_frames_change_no_verdict(
+    released: Bundle, firmware: Callable[[str], Path], flag: str
+) -> None:
+    """The evidence lives on the board; after a reset it is told again what it had seen."""
+    assert released.verdict is not None
+    pixels = pictures()["real"]
+    tiles = pixels.reshape(4, 128, 4, 128, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 128, 128, 3)
+    wanted = Oracle(released.graph()).decide(released.verdict, tiles)
+    assert wanted.seen > 3
+    with host_board(firmware("host") / "firmware.elf", [flag]) as transport:
+        device = Device(transport)
+        device.identify(released.digest)
+        assert Board(device).decide(released.verdict, tiles) == wanted
+        assert device.count.resets == (1 if "reset" in flag else 0)

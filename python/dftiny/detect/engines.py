@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from dftiny import int8
 from dftiny.bench.run import Boards
+from dftiny.errors import CheckFailed
 from dftiny.graph import Graph
 from dftiny.link.device import Device
-from dftiny.verdict.model import NONE, VerdictModel
+from dftiny.link.replies import Result
+from dftiny.verdict.model import NAMES, NONE, VerdictModel
 from dftiny.verdict.running import Outcome, Running, begin
 
 AHEAD = 8  # tiles the oracle computes in one go: what is too many costs less than calls one by one
@@ -65,13 +67,29 @@ class Board:
         return np.array(out, np.int8)
 
     def decide(self, model: VerdictModel, tiles: NDArray[np.uint8]) -> Outcome:
-        """Show uint8 tiles [n, H, W, 3] in order until the verdict stops."""
-        state = begin(model, len(tiles))
-        for tile in tiles:
-            if state.decision != NONE:
+        """Show uint8 tiles [n, H, W, 3] in order until the board has decided; its evidence is checked at each step.
+
+        CheckFailed when the board counts otherwise than the numpy twin.
+        """
+        twin = begin(model, len(tiles))
+        self._device.photo(len(tiles))
+        for tile in int8.from_pixels(tiles):
+            result = self._device.infer(tile.tobytes())
+            twin = twin.add(int(result.output[0]))
+            wanted, found = (twin.seen, twin.evidence, NAMES[twin.decision]), _told(result)
+            if found != wanted:
+                raise CheckFailed(
+                    f"the board on {self._device.name} counts {found} of a photograph, the twin {wanted}",
+                    "build and flash this bundle again; if it stays, it is a bug",
+                )
+            if result.decision != NAMES[NONE]:
                 break
-            state = state.add(int(self.outputs(tile[None])[0]))
-        return _outcome(state)
+        self._device.end_photo()
+        return _outcome(twin)
+
+
+def _told(result: Result) -> tuple[int, int, str]:
+    return result.seen, result.evidence, result.decision
 
 
 def _outcome(state: Running) -> Outcome:
