@@ -4,6 +4,7 @@ up (tools/test); what tools/setup cannot bring is counted in a line of its own."
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -21,11 +22,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _lacks(item: pytest.Item, absent: dict[str, int]) -> bool:
-    """Does the test need what no environment variable names? Counts it."""
+    """Does the test need what is not there, a program or what an environment variable names? Counts it."""
     mark = item.get_closest_marker("outside")
-    if mark is None or os.environ.get(mark.args[0]):
+    if mark is None or os.environ.get(mark.args[0]) or shutil.which(mark.args[0]):
         return False
-    line = f"{mark.args[1]} ({mark.args[0]} is not set)"
+    variable = mark.args[0].isupper()
+    line = f"{mark.args[1]} ({mark.args[0]} is not {'set' if variable else 'installed'})"
     absent[line] = absent.get(line, 0) + 1
     return True
 

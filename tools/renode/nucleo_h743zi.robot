@@ -1,6 +1,7 @@
 *** Comments ***
-Boots the unmodified NUCLEO ELF in Renode; hello and the bundle's first four golden tiles, bit for bit.
-Never run here, see nucleo_h743zi.repl. Run by the workflow of .github:
+Boots the unmodified NUCLEO ELF in Renode: hello, golden tiles, and dftiny bench over the socket, bit for bit.
+Never run here, see nucleo_h743zi.repl. Run by the workflow of .github, and by
+tests/emu/test_renode.py where renode-test is installed:
     renode-test --variable ELF:… --variable BUNDLE:… --variable PYTHON:… tools/renode/nucleo_h743zi.robot
 
 *** Settings ***
@@ -15,14 +16,27 @@ ${ELF}            ${CURDIR}/../../dftiny-runs/build/nucleo_h743zi/firmware.elf
 ${BUNDLE}         ${CURDIR}/../../dftiny-runs/bundle
 ${PYTHON}         python3
 ${PORT}           3456
+${OUT}            ${TEMPDIR}/dftiny-bench-renode
 
-*** Test Cases ***
-Hello And Four Golden Tiles
+*** Keywords ***
+Start The Board
     Execute Command    $elf=@${ELF}
     Execute Command    $port=${PORT}
     Execute Command    include @${CURDIR}/nucleo_h743zi.resc
     Execute Command    start
-    ${check}=    Run Process    ${PYTHON}    ${CURDIR}/golden    ${BUNDLE}    --port    socket://127.0.0.1:${PORT}
-    ...    stderr=STDOUT    timeout=540s    on_timeout=kill
-    Log To Console    ${check.stdout}
-    Should Be Equal As Integers    ${check.rc}    0
+
+Run Against It
+    [Arguments]    @{command}
+    ${done}=    Run Process    ${PYTHON}    @{command}    stderr=STDOUT    timeout=540s    on_timeout=kill
+    Log To Console    ${done.stdout}
+    Should Be Equal As Integers    ${done.rc}    0
+
+*** Test Cases ***
+Hello And Four Golden Tiles
+    Start The Board
+    Run Against It    ${CURDIR}/golden    ${BUNDLE}    --port    socket://127.0.0.1:${PORT}
+
+The Same Bench As Everywhere
+    Start The Board
+    Run Against It    -m    dftiny.cli    bench    --bundle    ${BUNDLE}    --golden    --out    ${OUT}
+    ...    --port    socket://127.0.0.1:${PORT}
