@@ -9,15 +9,19 @@ import tflite
 from flatmodel import FlatModel
 
 from dftiny.graph import (
+    BlockOptions,
     ConcatenationOptions,
     ConvOptions,
     DepthwiseOptions,
     FullyConnectedOptions,
     GatherOptions,
     Graph,
+    LeakyReluOptions,
     MeanOptions,
     Op,
     PoolOptions,
+    ReduceOptions,
+    SliceOptions,
     SoftmaxOptions,
     Tensor,
 )
@@ -76,12 +80,27 @@ def _options(graph: Graph, op: Op) -> dict[str, Any]:
         found |= {"FilterHeight": o.filter_h, "FilterWidth": o.filter_w}
     if isinstance(o, FullyConnectedOptions):
         found["KeepNumDims"] = o.keep_num_dims
-    if isinstance(o, MeanOptions):
+    if isinstance(o, MeanOptions | ReduceOptions):
         found["KeepDims"] = o.keep_dims
     if isinstance(o, SoftmaxOptions):
         found["Beta"] = o.beta
     if isinstance(o, GatherOptions | ConcatenationOptions):
         found["Axis"] = o.axis
+    found |= _of_moves(op)
     if op.kind == "RESHAPE":
         found["NewShape"] = graph.tensors[op.outputs[0]].shape
     return found
+
+
+def _of_moves(op: Op) -> dict[str, Any]:
+    """Options of operators that cut, mirror and resize; random_moves.py says what it makes of them."""
+    o = op.options
+    if isinstance(o, LeakyReluOptions):
+        return {"Alpha": o.alpha}
+    if isinstance(o, BlockOptions):
+        return {"BlockSize": o.block}
+    if op.kind == "STRIDED_SLICE" and isinstance(o, SliceOptions):
+        return {"EndMask": sum(1 << d for d, s in enumerate(o.strides) if s < 0)}
+    if op.kind == "PACK":
+        return {"ValuesCount": len(op.inputs)}
+    return {"Mode": 1} if op.kind == "MIRROR_PAD" else {}

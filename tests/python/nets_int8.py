@@ -30,11 +30,16 @@ def names() -> list[str]:
 
 def model(name: str, folder: Path) -> bytes:
     """The .tflite of net `name`, from `folder` where it lies there already (keyed by this file's own text)."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    return converted(name, folder, Path(__file__), [Path(__file__)])
+
+
+def converted(name: str, folder: Path, program: Path, sources: list[Path]) -> bytes:
+    """The .tflite that `program NAME PATH` writes, kept in `folder` under the digest of `sources`."""
+    key = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:12]
     path = folder / f"{name}-{key}.tflite"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, __file__, name, str(path)]
+        command = [sys.executable, str(program), name, str(path)]
         env = {
             **os.environ,
             "TF_USE_LEGACY_KERAS": "1",
@@ -50,8 +55,12 @@ def model(name: str, folder: Path) -> bytes:
 
 
 def samples(name: str, n: int, seed: int = SEED) -> np.ndarray:
-    """int8 inputs [n, H, W, C] of net `name`: smooth random fields of growing contrast with some noise."""
-    _, shape = NETS[name]
+    """int8 inputs [n, H, W, C] of net `name`."""
+    return pictures(NETS[name][1], n, seed)
+
+
+def pictures(shape: tuple[int, int, int], n: int, seed: int = SEED) -> np.ndarray:
+    """int8 [n, *shape]: smooth random fields of growing contrast with some noise."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(np.cumsum(rng.normal(0, 1, (n, *shape)), 1), 2)
     low, high = walk.min((1, 2, 3), keepdims=True), walk.max((1, 2, 3), keepdims=True)
@@ -271,13 +280,13 @@ def _convert(net: Any, pixels: np.ndarray) -> bytes:
     return result
 
 
-def _main(name: str, path: Path) -> None:
+def write(make: Callable[[Layers], Any], shape: tuple[int, int, int], path: Path) -> None:
+    """Make a net, give it statistics, convert it. For programs that `converted` starts."""
     import tensorflow as tf
 
-    make, shape = NETS[name]
     tf.keras.utils.set_random_seed(SEED)
     net = make(Layers(shape))
-    pixels = samples(name, CALIBRATION).astype(np.float32)
+    pixels = pictures(shape, CALIBRATION).astype(np.float32)
     # Floats of about -2 to 2, whose int8 form is `samples` again (or one step beside it).
     _statistics(net, pixels / 64)
     data = _convert(net, pixels / 64)
@@ -287,4 +296,4 @@ def _main(name: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]))
+    write(*NETS[sys.argv[1]], Path(sys.argv[2]))
