@@ -1,5 +1,7 @@
 /* CONV_2D by rows, portable twin: a pixel at a time, its window gathered, then pair by pair of output channels.
  * Called by the row engine; m7/conv_rows.c takes its place on Cortex-M. */
+#include <string.h>
+
 #include "dft_conv_rows.h"
 
 static int8_t saturated(int32_t v)
@@ -41,8 +43,33 @@ static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t 
     }
 }
 
+/* Channel `channel` of pixel `ox`. */
+static void put(const dft_conv_rows_params *p, int8_t *row, uint32_t ox, uint32_t channel, int8_t value)
+{
+    if ((p->flags & DFT_CONV_PLANES) == 0) {
+        row[ox * p->out_c + channel] = value;
+        return;
+    }
+    int16_t wide = value;
+    memcpy(row + 2u * (channel * p->out_columns + p->out_left + ox), &wide, sizeof wide);
+}
+
+/* The columns left and right of a row of planes. */
+static void pad_planes(const dft_conv_rows_params *p, int8_t *row)
+{
+    int16_t pad = p->out_pad;
+    for (uint32_t c = 0; c < p->out_c; c++) {
+        int8_t *plane = row + 2u * c * p->out_columns;
+        memcpy(plane + 2u * ((uint32_t)p->out_left + p->out_w), &pad, sizeof pad);
+        if (p->out_left != 0) {
+            memcpy(plane, &pad, sizeof pad);
+        }
+    }
+}
+
+/* Channels `channel` and `channel + apart` of pixel `ox`. */
 static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int32_t *w, const int32_t *pair,
-                       uint32_t right, int8_t *out, uint32_t apart)
+                       uint32_t right, int8_t *row, uint32_t ox, uint32_t channel, uint32_t apart)
 {
     uint32_t per_quad = (p->flags & DFT_CONV_WIDE) != 0 ? 4u : 2u;
     for (uint32_t i = 0; i < 2u; i++) {
@@ -51,11 +78,11 @@ static void pixel_pair(const dft_conv_rows_params *p, const int8_t *x, const int
             sum += x[k] * weight(p, w + (k >> 2) * per_quad, k & 3u, i);
         }
         sum = (p->flags & DFT_CONV_SINGLE) != 0 ? 2 * sum : sum;
-        out[i * apart] = finished(p, sum, pair[2 + i], right >> (8u * i) & 0xFFu);
+        put(p, row, ox, channel + i * apart, finished(p, sum, pair[2 + i], right >> (8u * i) & 0xFFu));
     }
 }
 
-static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t ox, int8_t *x, int8_t *out)
+static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t ox, int8_t *x, int8_t *row)
 {
     const int32_t *w = p->weights, *pair = p->pairs;
     const uint16_t *run = p->runs;
@@ -68,10 +95,10 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
             gather_row(p, in[ky], ix, g * p->group_in, x + ky * taps);
         }
         for (uint32_t last = 0; last == 0; run += DFT_CONV_RUN) {
-            int8_t *to = out + run[3];
+            uint32_t channel = run[3];
             for (uint32_t n = run[0] & ~DFT_CONV_LAST; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
-                to += step[0];
-                pixel_pair(p, x, w, pair, run[2], to, step[1]);
+                channel += step[0];
+                pixel_pair(p, x, w, pair, run[2], row, ox, channel, step[1]);
             }
             last = run[0] & DFT_CONV_LAST;
         }
@@ -87,7 +114,10 @@ void dft_conv_rows(const void *params, const dft_event *event)
     }
     for (uint32_t row = 0; row < event->rows; row++) {
         for (uint32_t ox = 0; ox < p->out_w; ox++) {
-            pixel(p, event->in + row * p->stride_h, ox, x, event->out[row] + ox * p->out_c);
+            pixel(p, event->in + row * p->stride_h, ox, x, event->out[row]);
+        }
+        if ((p->flags & DFT_CONV_PLANES) != 0) {
+            pad_planes(p, event->out[row]);
         }
     }
 }

@@ -1,15 +1,20 @@
 /* DEPTHWISE_CONV_2D by rows, in plain loops: any window, any order of weights, multiplier >= 1. Called by
  * depthwise_rows.c, and on Cortex-M7 for what m7/ has no tile for. */
+#include <string.h>
+
 #include "dft_depthwise_rows.h"
 
 #define HEAD 8u /* bytes of a record before the weights */
 
 /* Where (row, column) of a 3x3 kernel lies among the weights, by kind. */
-static const uint8_t order_3x3[4][9] = {
+static const uint8_t order_3x3[7][9] = {
     {0, 1, 6, 2, 3, 7, 4, 5, 9},
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
     {0, 1, 6, 2, 3, 7, 4, 5, 8},
+    {0, 1, 2, 3, 4, 5, 6, 7, 8},
+    {0, 2, 4, 1, 3, 5, 6, 7, 9},
+    {0, 2, 5, 1, 3, 7, 4, 6, 8},
 };
 
 static int32_t word(const int8_t *at)
@@ -35,8 +40,23 @@ static int8_t finish(const dft_depthwise_rows_params *p, const int8_t *record, i
     return p->table != 0 ? p->table[v + 128] : (int8_t)v;
 }
 
-/* Twice the sum of one row of taps; `x` is the first column under them, which may lie outside. */
-static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, const int8_t *weights, uint32_t first)
+/* Column x of input channel c; the zero point outside of the map, which planes hold themselves. */
+static int32_t value(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, uint32_t c)
+{
+    if (in == 0) {
+        return p->in_zp;
+    }
+    if (p->kind == DFT_DEPTHWISE_PLANES_S1 || p->kind == DFT_DEPTHWISE_PLANES_S2) {
+        int16_t wide;
+        memcpy(&wide, in + 2 * ((int32_t)(c * p->columns) + x + p->pad_left), sizeof wide);
+        return wide;
+    }
+    return x >= 0 && x < p->in_w ? in[(uint32_t)x * p->in_c + c] : p->in_zp;
+}
+
+/* Twice the sum of one row of taps in channel c; `x` is the first column under them, which may lie outside. */
+static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, uint32_t c, const int8_t *weights,
+                       uint32_t first)
 {
     int32_t sum = 0;
     for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
@@ -44,8 +64,7 @@ static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int
         if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
             tap = order_3x3[p->kind - 1u][tap];
         }
-        int32_t inside = in != 0 && x >= 0 && x < p->in_w;
-        sum += (inside ? in[(uint32_t)x * p->in_c] : p->in_zp) * weights[tap];
+        sum += value(p, in, x, c) * weights[tap];
     }
     return 2 * sum;
 }
@@ -59,8 +78,7 @@ static void channel(const dft_depthwise_rows_params *p, const int8_t *const *row
         int32_t x = (int32_t)(ox * p->stride_w) - p->pad_left;
         int32_t acc = word(record);
         for (uint32_t k = 0; k < p->kernel_h; k++) {
-            const int8_t *in = rows[k] != 0 ? rows[k] + from : 0;
-            acc += row_sum(p, in, x, record + HEAD, k * p->kernel_w);
+            acc += row_sum(p, rows[k], x, from, record + HEAD, k * p->kernel_w);
         }
         out[ox * channels + c] = finish(p, record, acc);
     }

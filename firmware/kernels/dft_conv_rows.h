@@ -32,6 +32,9 @@
 #define DFT_CONV_LINEAR 2u
 /* Sums are doubled, weights and biases are not. */
 #define DFT_CONV_SINGLE 4u
+/* Output rows are planes of int16 for a depthwise convolution (dft_depthwise_planes_rows.h): out_left columns of
+ * out_pad, the row, out_pad in the column behind it. */
+#define DFT_CONV_PLANES 8u
 
 /* Code in m7/ with registers of its own: never called from C. */
 typedef void dft_conv_code(void);
@@ -59,6 +62,8 @@ typedef struct dft_conv_rows_params {
     uint8_t pad_left;
     uint8_t flags;
     int8_t in_zp, out_zp;
+    uint8_t out_columns, out_left;
+    int8_t out_pad;
 } dft_conv_rows_params;
 
 dft_row_kernel dft_conv_rows;
@@ -67,7 +72,9 @@ dft_row_kernel dft_conv_rows;
 #if defined(__ARM_FEATURE_DSP)
 #define DFT_CONV_CODE(name) dft_conv_##name
 #define DFT_CONV_SHIFT(e)                                                                                     \
-    extern dft_conv_code dft_conv_relu_##e, dft_conv_relu_table_##e, dft_conv_linear_##e, dft_conv_linear_table_##e;
+    extern dft_conv_code dft_conv_relu_##e, dft_conv_relu_table_##e, dft_conv_linear_##e, dft_conv_linear_table_##e,  \
+        dft_conv_relu_planes_##e, dft_conv_relu_table_planes_##e, dft_conv_linear_planes_##e,                         \
+        dft_conv_linear_table_planes_##e;
 DFT_CONV_SHIFT(0)
 DFT_CONV_SHIFT(1)
 DFT_CONV_SHIFT(2)

@@ -20,6 +20,8 @@
 #define DFT_DEPTHWISE_3X3_S1_R1 3u /* the same */
 #define DFT_DEPTHWISE_3X3_S2_R2 4u /* 00 01 10 11 20 21 02 12 22 */
 #define DFT_DEPTHWISE_PLAIN 5u     /* row by row, and a channel that is not shifted */
+#define DFT_DEPTHWISE_PLANES_S1 6u /* 00 10 01 11 02 12 20 21 21 22, from dft_depthwise_planes_rows.h on */
+#define DFT_DEPTHWISE_PLANES_S2 7u /* 00 10 01 11 20 02 21 12 22 */
 
 #define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */
 
@@ -37,7 +39,7 @@ typedef struct dft_depthwise_rows_params {
     uint8_t record; /* bytes of a record */
     int8_t out_zp;
     int16_t in_zp;
-    uint16_t columns; /* of the scratch memory: padding, row, padding */
+    uint16_t columns; /* of the scratch memory, or of a plane: padding, row, padding */
     uint16_t block;   /* DFT_DEPTHWISE_ANY: channels copied at once; 0: rows are read where they lie */
     const int8_t *records;
     const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
@@ -53,7 +55,8 @@ dft_row_kernel dft_depthwise_plain; /* any window, in plain loops */
 #define DFT_DEPTHWISE_DECLARE(e)                                                                                   \
     extern dft_depthwise_tile dft_depthwise_s1_relu_##e, dft_depthwise_s1_table_##e, dft_depthwise_r1_relu_##e,    \
         dft_depthwise_r1_table_##e, dft_depthwise_s2_relu_##e, dft_depthwise_s2_table_##e,                                    \
-        dft_depthwise_s2r2_relu_##e, dft_depthwise_s2r2_table_##e;
+        dft_depthwise_s2r2_relu_##e, dft_depthwise_s2r2_table_##e, dft_depthwise_p1_relu_##e,                          \
+        dft_depthwise_p1_table_##e, dft_depthwise_p2_relu_##e, dft_depthwise_p2_table_##e;
 DFT_DEPTHWISE_DECLARE(1)
 DFT_DEPTHWISE_DECLARE(2)
 DFT_DEPTHWISE_DECLARE(3)

@@ -1,4 +1,4 @@
-/* From eight sums to eight bytes: requantisation, saturation, table, stores; then the next tile. One function for each
+/* From eight sums to eight bytes, or (`planes`) halfwords: requantisation, saturation, table, stores; then the next tile. One function for each
  * right shift and kind, so that the shift is an immediate; dft_conv_…_mixed takes both shifts from the state. Entered
  * from conv_body.S; the last tile of a span leaves for dft_conv_next. No stack.
  *
@@ -29,8 +29,8 @@
     .endif
     .endm
 
-    /* Stores four pixels of channel 0 and of channel 1; starts the next tile, or leaves. */
-    .macro finish table
+    /* Stores four pixels of channel 0 and of channel 1, \store is strb or strh; starts the next tile, or leaves. */
+    .macro finish table, store
     .if     \table
     ldr     lr, [r1, #STATE_TABLE - 16]
     .irp    sum, r2, r3, r4, r5, r6, r7, r8, r9
@@ -38,15 +38,15 @@
     .endr
     .endif
     ldmia   r1!, {r10, r11, r12, lr}    /* out, bytes of a pixel, of three, of channel 1 from channel 0 */
-    strb    r2, [r10]
-    strb    r3, [r10, r11]
-    strb    r4, [r10, r11, lsl #1]
-    strb    r5, [r10, r12]
+    \store   r2, [r10]
+    \store   r3, [r10, r11]
+    \store   r4, [r10, r11, lsl #1]
+    \store   r5, [r10, r12]
     add     lr, r10, lr
-    strb    r6, [lr]
-    strb    r7, [lr, r11]
-    strb    r8, [lr, r11, lsl #1]
-    strb    r9, [lr, r12]
+    \store   r6, [lr]
+    \store   r7, [lr, r11]
+    \store   r8, [lr, r11, lsl #1]
+    \store   r9, [lr, r12]
     add     r10, r10, r11, lsl #2
     str     r10, [r1, #-16]
     ldr     r10, [r1], #4
@@ -63,7 +63,7 @@
 \name:
     .endm
 
-    .macro epilogue name, linear, table, right
+    .macro epilogue name, linear, table, right, store
     function \name
     .irp    sum, r2, r3, r4, r5
     requantise \sum, r10, \linear
@@ -73,11 +73,11 @@
     requantise \sum, r11, \linear
     saturate \sum, \right
     .endr
-    finish  \table
+    finish  \table, \store
     .size   \name, . - \name
     .endm
 
-    .macro  mixed name, linear, table
+    .macro  mixed name, linear, table, store
     function \name
     .irp    sum, r2, r3, r4, r5
     requantise \sum, r10, \linear
@@ -95,21 +95,29 @@
     asr     \sum, \sum, r11
     saturate \sum, 0
     .endr
-    finish  \table
+    finish  \table, \store
     .size   \name, . - \name
     .endm
 
     .macro epilogues right
-    epilogue dft_conv_relu_\right, 0, 0, \right
-    epilogue dft_conv_relu_table_\right, 0, 1, \right
-    epilogue dft_conv_linear_\right, 1, 0, \right
-    epilogue dft_conv_linear_table_\right, 1, 1, \right
+    epilogue dft_conv_relu_\right, 0, 0, \right, strb
+    epilogue dft_conv_relu_table_\right, 0, 1, \right, strb
+    epilogue dft_conv_linear_\right, 1, 0, \right, strb
+    epilogue dft_conv_linear_table_\right, 1, 1, \right, strb
+    epilogue dft_conv_relu_planes_\right, 0, 0, \right, strh
+    epilogue dft_conv_relu_table_planes_\right, 0, 1, \right, strh
+    epilogue dft_conv_linear_planes_\right, 1, 0, \right, strh
+    epilogue dft_conv_linear_table_planes_\right, 1, 1, \right, strh
     .endm
 
     .irp    right, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16
     epilogues \right
     .endr
-    mixed   dft_conv_relu_mixed, 0, 0
-    mixed   dft_conv_relu_table_mixed, 0, 1
-    mixed   dft_conv_linear_mixed, 1, 0
-    mixed   dft_conv_linear_table_mixed, 1, 1
+    mixed   dft_conv_relu_mixed, 0, 0, strb
+    mixed   dft_conv_relu_planes_mixed, 0, 0, strh
+    mixed   dft_conv_relu_table_mixed, 0, 1, strb
+    mixed   dft_conv_relu_table_planes_mixed, 0, 1, strh
+    mixed   dft_conv_linear_mixed, 1, 0, strb
+    mixed   dft_conv_linear_planes_mixed, 1, 0, strh
+    mixed   dft_conv_linear_table_mixed, 1, 1, strb
+    mixed   dft_conv_linear_table_planes_mixed, 1, 1, strh

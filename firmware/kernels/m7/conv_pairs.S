@@ -91,9 +91,11 @@ filled:
     str     r11, [sp, #4]
     strd    r4, r5, [r1, #STATE_MULT]
     strd    r2, r3, [r1, #STATE_BIAS]
-    str     r6, [r1, #STATE_APART]
+    ldr     r12, [r10, #JOB_CHANNEL]
     str     r7, [r1, #STATE_CHANNEL]
-    add     r8, r8, r7
+    mul     r6, r6, r12
+    mla     r8, r7, r12, r8
+    str     r6, [r1, #STATE_APART]
     str     r8, [r1, #STATE_OUT]
     str     r9, [r1, #STATE_END]
     ldr     r0, [r10, #JOB_PIXELS]
@@ -109,7 +111,8 @@ dft_conv_next:
     cbz     r2, done
     str     r11, [sp, #4]
     ldr     r4, [r1, #STATE_CHANNEL - STATE_PANEL]
-    add     r2, r2, r4
+    ldr     r5, [r10, #JOB_CHANNEL]
+    mla     r2, r4, r5, r2
     str     r2, [r1, #STATE_OUT - STATE_PANEL]
     str     r3, [r1, #STATE_END - STATE_PANEL]
     ldmia   r1, {r1, r5, r9, pc}

@@ -28,6 +28,7 @@ _Static_assert(offsetof(dft_conv_job, count) == JOB_COUNT, "job");
 _Static_assert(offsetof(dft_conv_job, pixels) == JOB_PIXELS, "job");
 _Static_assert(offsetof(dft_conv_job, entry) == JOB_ENTRY, "job");
 _Static_assert(offsetof(dft_conv_job, skip) == JOB_SKIP, "job");
+_Static_assert(offsetof(dft_conv_job, channel) == JOB_CHANNEL, "job");
 _Static_assert(offsetof(dft_conv_job, spans) == JOB_SPANS, "job");
 
 /* A block of one row: `whole` tiles from pixel `x` on and, where pixels remain, one more that ends with the row. It
@@ -197,21 +198,22 @@ static void widen_rows(const dft_conv_rows_params *p, const dft_event *event, co
                        const layout *at, dft_conv_job *job)
 {
     int32_t *to = at->pixels;
-    uint32_t tile = p->quads * TILE_WORDS;
+    uint32_t tile = p->quads * TILE_WORDS, pixel = at->state->pixel;
     dft_conv_span *span = job->spans;
     for (uint32_t row = 0; row < event->rows; row++) {
         const int8_t *const *in = event->in + row * p->stride_h;
         int8_t *out = at->narrow != 0 ? at->narrow + row * TILE * p->out_c : event->out[row];
+        out += p->out_left * 2u;
         if (b->whole != 0) {
             widen(p, in, b->x, channel, b->whole, at, to);
             to += b->whole * tile;
-            *span++ = (dft_conv_span){out + b->x * p->out_c, to};
+            *span++ = (dft_conv_span){out + b->x * pixel, to};
         }
         if (b->rest != 0) {
             uint32_t x = at->narrow != 0 ? 0 : p->out_w - TILE;
             widen(p, in, x, channel, 1, at, to);
             to += tile;
-            *span++ = (dft_conv_span){out + x * p->out_c, to};
+            *span++ = (dft_conv_span){out + x * pixel, to};
         }
     }
     span->out = 0;
@@ -238,11 +240,12 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     dft_conv_state *state = (dft_conv_state *)(panel + p->quads * 4u);
     int8_t *taps = (int8_t *)(state + 1);
     uint32_t rest = (p->quads - 1u) % LOOP_QUADS == 0 ? LOOP_QUADS : (p->quads - 1u) % LOOP_QUADS;
-    state->pixel = p->out_c;
-    state->pixel3 = 3u * p->out_c;
+    state->pixel = (p->flags & DFT_CONV_PLANES) != 0 ? 2u : p->out_c;
+    state->pixel3 = 3u * state->pixel;
     state->panel = panel;
     state->body = p->body;
     state->table = p->table == 0 ? 0 : p->table + 128;
+    job->channel = (p->flags & DFT_CONV_PLANES) != 0 ? 2u * p->out_columns : 1u;
     job->panel = panel;
     job->fill = (p->flags & DFT_CONV_SINGLE) != 0 ? JOB_SINGLE : JOB_DOUBLE;
     job->fill = (p->flags & DFT_CONV_WIDE) != 0 ? JOB_COPY : job->fill;
@@ -253,6 +256,20 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     return (layout){pixels, state, taps, p->out_w < TILE ? taps + TAPS_BYTES(p->quads) : 0};
 }
 
+/* The columns left and right of a row of planes. */
+static DFT_NOINLINE void pad_planes(const dft_conv_rows_params *p, int8_t *row)
+{
+    int16_t *plane = (int16_t *)row, *end = plane + (uint32_t)p->out_c * p->out_columns;
+    uint32_t right = (uint32_t)p->out_left + p->out_w, columns = p->out_columns;
+    int16_t pad = p->out_pad;
+    for (; plane != end; plane += columns) {
+        if (p->out_left != 0) {
+            plane[0] = pad;
+        }
+        plane[right] = pad;
+    }
+}
+
 void dft_conv_rows(const void *params, const dft_event *event)
 {
     const dft_conv_rows_params *p = params;
@@ -261,6 +278,9 @@ void dft_conv_rows(const void *params, const dft_event *event)
     for (uint32_t x = 0; x < p->out_w; x += p->block) {
         uint32_t n = p->out_w - x < p->block ? p->out_w - x : p->block;
         run_block(p, event, &(block){x, n / TILE, n % TILE}, &at, &job);
+    }
+    for (uint32_t row = 0; (p->flags & DFT_CONV_PLANES) != 0 && row < event->rows; row++) {
+        pad_planes(p, event->out[row]);
     }
     for (uint32_t row = 0; at.narrow != 0 && row < event->rows; row++) {
         copy(event->out[row], at.narrow + row * TILE * p->out_c, (uint32_t)p->out_w * p->out_c);

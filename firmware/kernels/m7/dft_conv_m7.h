@@ -34,7 +34,8 @@
 #define JOB_ENTRY 28
 #define JOB_SKIP 32
 #define JOB_STEPS 36
-#define JOB_SPANS 40
+#define JOB_CHANNEL 40
+#define JOB_SPANS 44
 
 /* Bytes of code for a quad of K, and of what precedes the loop in dft_conv_loop; quads in that loop. */
 #if !defined(DFT_CONV_PAIRED_LOADS)
@@ -86,6 +87,7 @@ typedef struct dft_conv_job {
     uint32_t entry; /* where dft_conv_loop jumps into its loop, */
     uint32_t skip;  /* and bytes of the panel that it leaves out there */
     const uint8_t *steps;
+    uint32_t channel; /* bytes from an output channel to the next */
     dft_conv_span spans[2u * DFT_OUT_ROWS_MAX + 1u];
 } dft_conv_job;
 

@@ -26,12 +26,12 @@ from dftiny.kernels.conv_pairs import (
 )
 from dftiny.kernels.matvec_rows import matvec_rows
 from dftiny.kernels.products import channels
-from dftiny.kernels.rows import Choice, RowCall
+from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
 _OUT_ROWS_MAX = 2  # DFT_OUT_ROWS_MAX
-_WIDE, _LINEAR, _SINGLE = 1, 2, 4  # DFT_CONV_WIDE …
+_WIDE, _LINEAR, _SINGLE, _PLANES = 1, 2, 4, 8  # DFT_CONV_WIDE …
 _LAST = 0x8000  # DFT_CONV_LAST
 _UNROLLED_MAX = 64  # dft_conv_k64
 _TILE = 4  # pixels
@@ -127,11 +127,14 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     groups = paired(r.right, m.groups)
     runs = [run for group in groups for run in group]
     pairs = [pair for run in runs for pair in run.pairs]
-    names = _epilogues(runs, linear, table is not None)
+    names = _epilogues(runs, linear, table is not None, choice.planes is not None)
     single = 4 * m.quads > _UNROLLED_MAX
     body = "loop" if single else f"k{4 * m.quads}"
     rows, block = _sizes(m, choice)
-    fields = _fields(graph, op, m, block, _WIDE * choice.wide + _LINEAR * linear + _SINGLE * single)
+    flags = _WIDE * choice.wide + _LINEAR * linear + _SINGLE * single
+    fields = _fields(graph, op, m, block, flags) if choice.planes is None else ()
+    if choice.planes is not None:
+        fields = _fields(graph, op, m, block, flags + _PLANES) + _planes_fields(choice.planes)
     code = tuple(f"DFT_CONV_CODE({n})" for n in names.values())
     fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")), ("epilogues", cast(Field, code)))
     return RowCall(
@@ -141,7 +144,7 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
         _pointers(replace(r, factor=1 if single else 2), groups, pairs, list(names), choice.wide, table),
         scratch_bytes=_scratch(m, rows, block),
         rows=rows,
-        in_place=_in_place(m, block),
+        in_place=choice.planes is None and _in_place(m, block),
         symbols=tuple(f"dft_conv_{n}" for n in (body, *names.values())),
         wide_bytes=8 * m.quads * len(pairs) if choice.wide else 0,
     )
@@ -172,14 +175,24 @@ def _table(graph: Graph, step: Step) -> tuple[np.ndarray | None, bool]:
     return clamped if step.table is None else step.table[clamped + 128].astype(np.int64), linear
 
 
-def _epilogues(runs: list[Run], linear: bool, table: bool) -> dict[int, str]:
+def _planes_fields(planes: Planes) -> Fields:
+    return (("out_columns", planes.columns), ("out_left", planes.left), ("out_pad", planes.zero))
+
+
+def may_write_planes(graph: Graph, step: Step) -> bool:
+    """Rows of a whole tile or more, and not one of the vectors that have a kernel of their own."""
+    return step.op.kind == "CONV_2D" and graph.tensors[step.op.outputs[0]].shape[2] >= _TILE
+
+
+def _epilogues(runs: list[Run], linear: bool, table: bool, planes: bool) -> dict[int, str]:
     """Shift or MIXED → name of its code, in the order of the struct's list."""
     used = sorted({run.epilogue for run in runs})
     assert len(used) <= EPILOGUES
     out = {}
     for e in used:
         kind = "linear" if linear and e != 0 else "relu"  # without a shift there are no halves
-        out[e] = f"{kind}{'_table' if table else ''}_{'mixed' if e == MIXED else e}"
+        form = f"{'_table' if table else ''}{'_planes' if planes else ''}"
+        out[e] = f"{kind}{form}_{'mixed' if e == MIXED else e}"
     return out
 
 

@@ -15,19 +15,22 @@ from dftiny import int8
 from dftiny.graph import DepthwiseOptions, Graph, Op
 from dftiny.kernels.calls import Const, Field, Fields
 from dftiny.kernels.products import channels
-from dftiny.kernels.rows import Choice, RowCall
+from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
-_ANY, _S1, _S2, _R1, _S2R2, _PLAIN = range(6)  # DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN
+# DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN, PLANES_S1, PLANES_S2
+_ANY, _S1, _S2, _R1, _S2R2, _PLAIN, _P1, _P2 = range(8)
 _ONE_ROW = (0, 1, 3, 4, 2, 6, 5, 7, 8)
 _ORDERS = {
     _S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8),
     _S2: _ONE_ROW,
     _R1: _ONE_ROW,
     _S2R2: (0, 1, 3, 4, 6, 7, 2, 5, 8),
+    _P1: (0, 3, 1, 4, 2, 5, 6, 7, 7, 8),
+    _P2: (0, 3, 1, 4, 6, 2, 7, 5, 8),
 }
-_NAMES = {_S1: "s1", _S2: "s2", _R1: "r1", _S2R2: "s2r2"}
+_NAMES = {_S1: "s1", _S2: "s2", _R1: "r1", _S2R2: "s2r2", _P1: "p1", _P2: "p2"}
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
 _COPY_BYTES = 8 << 10  # at most, unless one channel takes more; that many for a choice of 16 pixels or more
@@ -51,20 +54,48 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         return None
     rows = min(choice.rows or 2, 2, window.out_size[0])
     kind = _kind(window, made.right, rows)
+    if choice.planes is not None:
+        kind = _planes_kind(window)
     table = _table(graph, step, kind)
     tiles = _tiles(kind, made.right, table is None)
     pointers = [("records", Const("int8_t", "weights", _records(made, kind)))]
     if table is not None:
         pointers.append(("table", Const("int8_t", "tables", table)))
     return RowCall(
-        "dft_depthwise_rows" if kind in _NAMES else "dft_depthwise_taps_rows",
+        _function(kind),
         "dft_depthwise_rows_params",
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
-        rows=2 if kind in (_S1, _S2R2) else 1,
+        rows={_S1: 2, _S2R2: 2, _P1: rows, _P2: rows}.get(kind, 1),
         symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
     )
+
+
+def planes_for(graph: Graph, step: Step) -> Planes | None:
+    """How a DEPTHWISE_CONV_2D would like its operand laid out; None where there is no such kernel for it."""
+    if step.op.kind != "DEPTHWISE_CONV_2D":
+        return None
+    window, made = _window(graph, step, Choice()), _channels(graph, step.op)
+    if window is None or made is None or _kind(window, made.right, 2) not in (_S1, _S2R2):
+        return None
+    left, outputs = window.pad[1], window.out_size[1]
+    columns = _columns(window, _planes_kind(window))
+    reach = (outputs - 1) * window.stride[1] + 3
+    single = graph.tensors[step.op.outputs[0]].shape[3] == graph.tensors[step.sources[0]].shape[3]
+    if not single or left > 1 or reach > left + window.in_size[1] + 1 or outputs < 2 or columns > _BYTE:
+        return None
+    return Planes(columns, left, graph.tensors[step.op.inputs[0]].zero_point)
+
+
+def _planes_kind(window: _Window) -> int:
+    return _P1 if window.stride[1] == 1 else _P2
+
+
+def _function(kind: int) -> str:
+    if kind in (_P1, _P2):
+        return "dft_depthwise_planes_rows"
+    return "dft_depthwise_rows" if kind in _NAMES else "dft_depthwise_taps_rows"
 
 
 def _window(graph: Graph, step: Step, choice: Choice) -> _Window | None:
@@ -161,11 +192,11 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2}.get(kind, 1)
+    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2, _P1: 2, _P2: 2}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
-    columns = max(needed, window.pad[1] + window.in_size[1])
-    together = {_S2: 2, _S2R2: 4}.get(kind, 1)
+    columns = max(needed, window.pad[1] + window.in_size[1] + (kind in (_P1, _P2)))
+    together = {_S2: 2, _S2R2: 4, _P1: 2, _P2: 2}.get(kind, 1)
     return -(-columns // together) * together
 
 
@@ -179,10 +210,10 @@ def _block(window: _Window, kind: int, channels: int) -> int:
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:
     """Two words a column and channel of a quad; with stride 2 three words a pair of columns, or ten words
-    four columns. Else copied rows, or one of zero points."""
+    four columns. Planes take one of zero points. Else copied rows, or one of zero points."""
     columns = _columns(window, kind)
     if kind != _ANY:
-        return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40}.get(kind, 0)
+        return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40, _P1: 2, _P2: 2}.get(kind, 0)
     block = _block(window, kind, channels)
     if block > 0:
         return block * window.kernel[0] * columns

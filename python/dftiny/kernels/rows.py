@@ -16,16 +16,32 @@ from dftiny.steps import Step
 
 
 @dataclass(frozen=True)
+class Planes:
+    """Rows of a tensor as its one reader, a depthwise convolution, likes them: a plane of int16 a channel, each of
+    `columns`: `left` of the zero point `zero`, the row, `zero` (dft_depthwise_planes_rows.h)."""
+
+    columns: int
+    left: int
+    zero: int
+
+    def row_bytes(self, channels: int) -> int:
+        """Bytes of a row."""
+        return 2 * self.columns * channels
+
+
+@dataclass(frozen=True)
 class Choice:
     """What the planner may choose for one step; 0 leaves it to the kernel.
 
     `rows`: output rows an event. `block`: pixels widened at once (less is less scratch). `wide`: int16 weights in
-    flash, no widening at run time.
+    flash, no widening at run time. `planes`: how a convolution lays out its output, or a depthwise convolution finds its
+    operand; None is pixel by pixel.
     """
 
     rows: int = 0
     block: int = 0
     wide: bool = False
+    planes: Planes | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
-from dftiny.plan.lanes import Lane, LaneMaker, shape_of
+from dftiny.plan.lanes import Lane, LaneMaker
 from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.pack import Block, Packer, live_bytes

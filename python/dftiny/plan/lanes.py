@@ -8,15 +8,17 @@ tensor has one row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
 
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, PadOptions, PoolOptions, Tensor
 from dftiny.int8 import padding_before
 from dftiny.kernels.calls import Call, same_pad, step_calls
+from dftiny.kernels.conv_rows import may_write_planes
+from dftiny.kernels.depthwise_rows import planes_for
 from dftiny.kernels.row_makers import flat_call, row_call
-from dftiny.kernels.rows import Choice, RowCall
+from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.plan.input_rows import KIND as INPUT_ROWS
 from dftiny.plan.input_rows import input_call
 from dftiny.steps import Step, Steps
@@ -43,6 +45,12 @@ def shape_of(t: Tensor) -> Shape:
     if len(t.shape) == 4 and t.shape[0] == 1:
         return Shape(t.shape[1], t.shape[2] * t.shape[3])
     return Shape(1, t.nbytes)
+
+
+def _laid_out(t: Tensor, planes: Planes | None) -> Shape:
+    """Rows of an int8 tensor that may be one of planes."""
+    shape = shape_of(t)
+    return shape if planes is None else Shape(shape.rows, planes.row_bytes(t.shape[3]))
 
 
 @dataclass(frozen=True)
@@ -132,9 +140,17 @@ class LaneMaker:
     def __init__(self, prepared: Steps) -> None:
         self.prepared = prepared
         self._made: dict[tuple[int, Choice, bool], Lane] = {}
+        self._planes: dict[int, Planes | None] = {}
 
     def __len__(self) -> int:
         return len(self.prepared.steps)
+
+    def planes(self, index: int) -> Planes | None:
+        """How step `index`, a convolution, may lay out its rows for step `index` + 1, the depthwise convolution that alone
+        reads them; None where it may not."""
+        if index not in self._planes:
+            self._planes[index] = _planes(self.prepared, index)
+        return self._planes[index]
 
     def lane(self, index: int, choice: Choice = FAST, *, flat: bool = False) -> Lane:
         """Lane `index` with a choice; `flat` asks for the whole map as one row (1x1 convolutions)."""
@@ -149,6 +165,19 @@ class LaneMaker:
         return tuple(self.lane(i) for i in range(len(self)))
 
 
+def _planes(prepared: Steps, index: int) -> Planes | None:
+    graph, steps = prepared.graph, prepared.steps
+    if not 0 <= index < len(steps) - 1 or not may_write_planes(graph, steps[index]):
+        return None
+    tensor = steps[index].writes
+    readers = [i for i, step in enumerate(steps) if tensor in step.reads]
+    if readers != [index + 1] or tensor == prepared.views[graph.outputs[0]]:
+        return None
+    planes = planes_for(graph, steps[index + 1])
+    made = None if planes is None else row_call(graph, steps[index], Choice(planes=planes))
+    return planes if made is not None and made.function == "dft_conv_rows" else None
+
+
 def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
     graph, step = prepared.graph, prepared.steps[index]
     if step.op.kind == INPUT_ROWS:
@@ -156,11 +185,14 @@ def _lane(prepared: Steps, index: int, choice: Choice, flat: bool) -> Lane:
     flat = flat and can_be_flat(graph, step)
     call = flat_call(graph, step, choice) if flat else row_call(graph, step, choice)
     flat = flat and call is not None
-    shape = shape_of(graph.tensors[step.writes])
+    writes = choice.planes if step.op.kind == "CONV_2D" else None
+    shape = _laid_out(graph.tensors[step.writes], writes)
     if flat:
         shape = Shape(1, shape.nbytes)
     accumulates = call is not None and step.op.kind == "MEAN"
     operands = tuple(_operands(prepared, step, call, flat))
+    if choice.planes is not None and step.op.kind == "DEPTHWISE_CONV_2D":
+        operands = (replace(operands[0], shape=_laid_out(graph.tensors[step.sources[0]], choice.planes)),)
     rows = shape.rows if call is None else min(call.rows, shape.rows)
     return Lane(
         index=index,

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from dftiny.graph import Graph, macs
+from dftiny.graph import macs
 from dftiny.kernels.rows import Choice
+from dftiny.plan.costs import lane_cost
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
 from dftiny.plan.stream import Event, Life, lives, stream
@@ -21,21 +22,20 @@ from dftiny.plan.weave import Pair, may_weave, pair_of, woven
 
 _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
-# What an event costs beside its kernel's work, and one weight widened once a block (kernels/m7), in instructions.
-_EVENT_COST = 120
-_WIDEN_COST, _COPY_COST = 1.4, 0.6  # the second where they are int16 in flash
 _WIDE_MOST = 4096  # weights of a layer by itself
-_ONE_ROW_COST = 0.45  # per MAC of a depthwise convolution that gives one row an event instead of two
 _OVER_WISH = 1e12  # more than the instructions of any net
+_PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code
 _MORE_TRIES, _ALMOST = 60, 1.15
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How the lanes of a segment are made. `flat`: a map as one row, for a lane by itself."""
+    """How the lanes of a segment are made. `flat`: a map as one row, for a lane by itself. `planes`: convolutions lay out
+    their rows as the depthwise ones behind them like it."""
 
     choice: Choice
     flat: bool = False
+    planes: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,13 @@ _BY_ITSELF = (
     Variant(Choice(block=8, wide=True), flat=True),
     *_LEAN,
 )
-_TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN)
+_PLANES = (
+    Variant(Choice(), planes=True),
+    Variant(Choice(block=16), planes=True),
+    Variant(Choice(rows=1), planes=True),
+    Variant(Choice(rows=1, block=8), planes=True),
+)
+_TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN, *_PLANES)
 VARIANTS = tuple(dict.fromkeys((*_BY_ITSELF, *_TOGETHER)))
 
 
@@ -93,12 +99,24 @@ def blocks_of(
     """Memory of one segment as blocks: whole tensors, rings, scratch and aux. `times`: when the events of each lane
     are; `crossing`: tensors that must be whole."""
     out = []
+    laid_out = {
+        lane.writes: lane.shape.row_bytes for lane in lanes if lane.shape.rows == shape[lane.writes].rows
+    }
     over = {lane.writes: lane.operands[0].tensor for lane in lanes if lane.call and lane.call.in_place}
     for t, one in life.items():
         target = over.get(t)
         name = None if target is None else f"t{target}"
         whole = t in crossing or one.slots >= len(one.born)
-        out.append(Block(f"t{t}", shape[t].row_bytes, one.born, one.dies, name, 0 if whole else one.slots))
+        out.append(
+            Block(
+                f"t{t}",
+                laid_out.get(t, shape[t].row_bytes),
+                one.born,
+                one.dies,
+                name,
+                0 if whole else one.slots,
+            )
+        )
     for lane in lanes:
         mine = tuple(times[lane.index])
         if lane.scratch_bytes:
@@ -186,7 +204,7 @@ class Cutter:
         self._whole = [sum(self.shape[t].nbytes for t in crossing) for crossing in self.crossing]
         self._pairs = [self._pair(p) if weave else None for p in range(self.n + 1)]
         self._known: dict[tuple[Cut, Cut, Variant], _Candidate | None] = {}
-        self._costs: dict[tuple[int, Variant], float] = {}
+        self._costs: dict[Lane, float] = {}
         self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
     def whole_bytes(self, position: int) -> int:
@@ -223,7 +241,7 @@ class Cutter:
 
     def _candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
         span = range(first.position, end.position)
-        lanes = tuple(self.maker.lane(i, variant.choice, flat=variant.flat) for i in span)
+        lanes = tuple(self._lane(i, span.start, span.stop, variant) for i in span)
         before, after = self.crossing[first.position], self.crossing[end.position]
         pairs = [p for p in (self._woven(first), self._woven(end)) if p is not None]
         if not all(may_weave(pair, lanes, before & after) for pair in pairs):
@@ -252,24 +270,33 @@ class Cutter:
             self._streams[key] = _Stream(events, life, times_of(events))
         return self._streams[key]
 
+    def _lane(self, index: int, first: int, end: int, variant: Variant) -> Lane:
+        """Lane `index` in a segment of lanes first…end−1."""
+        planes = None
+        if variant.planes and index + 1 < end:
+            planes = self.maker.planes(index)
+        if variant.planes and index > first:
+            planes = planes or self.maker.planes(index - 1)
+        return self.maker.lane(index, replace(variant.choice, planes=planes), flat=variant.flat)
+
     def _cost(self, first: int, end: int, variant: Variant) -> float:
         """Instructions beyond what the same lanes take at their best."""
-        return sum(self._lane_cost(i, variant) for i in range(first, end))
+        return sum(self._lane_cost(self._lane(i, first, end, variant)) for i in range(first, end))
 
-    def _lane_cost(self, index: int, variant: Variant) -> float:
-        if (index, variant) not in self._costs:
-            lane = self.maker.lane(index, variant.choice, flat=variant.flat)
-            self._costs[index, variant] = _cost(self.maker.prepared.graph, lane)
-        return self._costs[index, variant]
+    def _lane_cost(self, lane: Lane) -> float:
+        if lane not in self._costs:
+            self._costs[lane] = lane_cost(self.maker.prepared.graph, lane)
+        return self._costs[lane]
 
-    def _options(self, end: int) -> list[tuple[int, Variant]]:
+    def _options(self, end: int, *, planes: bool = False) -> list[tuple[int, Variant]]:
         """Segments that may end before lane `end`."""
         out = [(end - 1, v) for v in _BY_ITSELF if not v.choice.wide or self._may_be_wide(end - 1)]
         for first in range(end - 1, max(-1, end - _MAX_LANES - 1), -1):
             if self.maker.lane(first).call is None:
                 break  # whole-tensor calls stand alone
             if first < end - 1:
-                out += [(first, v) for v in _TOGETHER]
+                planes_here = planes and any(self.maker.planes(i) for i in range(first, end - 1))
+                out += [(first, v) for v in _TOGETHER if planes_here or not v.planes]
         return out
 
     def smallest_peak(self, enough: int = 0) -> int:
@@ -288,13 +315,24 @@ class Cutter:
         return best[Cut(self.n)]
 
     def cut(self, limit: int, wish: int | None = None) -> list[Segment]:
-        """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`."""
+        """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`. Planes,
+        which need kernels of their own, are used where they are worth that."""
+        found = self._cut(limit, wish, planes=False)
+        if not any(self.maker.planes(i) for i in range(self.n)):
+            return found
+        other = self._cut(limit, wish, planes=True)
+        graph = self.maker.prepared.graph
+        enough = _PLANES_SAVE * sum(macs(graph, step.op) for step in self.maker.prepared.steps)
+        saved = sum(s.cost for s in found) - sum(s.cost for s in other)
+        return other if saved >= enough and _over(other, wish) <= _over(found, wish) else found
+
+    def _cut(self, limit: int, wish: int | None, *, planes: bool) -> list[Segment]:
         best: dict[Cut, tuple[float, Segment | None, Cut]] = {Cut(0): (0.0, None, Cut(0))}
         for end in (cut for p in range(1, self.n + 1) for cut in self._cuts(p)):
             best[end] = (float("inf"), None, Cut(0))
             if self.whole_bytes(end.position) > limit:
                 continue
-            for position, variant in self._options(end.position):
+            for position, variant in self._options(end.position, planes=planes):
                 for first in self._cuts(position):
                     self._improve(best, first, end, variant, limit, wish)
         out: list[Segment] = []
@@ -319,7 +357,7 @@ class Cutter:
         cost = best[first][0] + self._cost(first.position, end.position, variant)
         if cost >= best[end][0] or self.whole_bytes(first.position) > limit:
             return
-        apart = end.position - first.position > 1 and not (first.woven or end.woven)
+        apart = end.position - first.position > 1 and not (first.woven or end.woven or variant.planes)
         if apart and self._cuts_are_free(first.position, end.position, limit if wish is None else wish):
             return  # apart they are at least as fast
         found = self.within(first, end, variant, limit)
@@ -338,27 +376,9 @@ class Cutter:
         return all(self.whole_bytes(i) <= limit and self.apart(i) <= limit for i in range(first, end))
 
 
-def _cost(graph: Graph, lane: Lane) -> float:
-    """Instructions beyond what a lane takes at its best."""
-    if lane.call is None:
-        return _EVENT_COST
-    op, events = lane.step.op, -(-lane.events_h // lane.rows)
-    cost = float(_EVENT_COST * events)
-    if op.kind == "CONV_2D":
-        each = _COPY_COST if lane.call.wide_bytes else _WIDEN_COST
-        cost += each * graph.tensors[op.inputs[1]].elements * events * _blocks(graph, lane)
-    if op.kind == "DEPTHWISE_CONV_2D" and lane.rows == 1:
-        cost += _ONE_ROW_COST * macs(graph, op)
-    return cost
-
-
-def _blocks(graph: Graph, lane: Lane) -> int:
-    """How often an event of a convolution widens its weights."""
-    assert lane.call is not None
-    block = dict(lane.call.fields).get("block")
-    shape = graph.tensors[lane.step.writes].shape
-    width = shape[2] * (shape[1] if lane.flat else 1)
-    return -(-width // block) if isinstance(block, int) and block else 1
+def _over(segments: Sequence[Segment], wish: int | None) -> int:
+    """How many segments take more than wished."""
+    return 0 if wish is None else sum(s.peak > wish for s in segments)
 
 
 def _crossing(maker: LaneMaker) -> list[frozenset[int]]:

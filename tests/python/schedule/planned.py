@@ -44,10 +44,16 @@ def schedule_of(plan: Plan) -> CheckedSchedule:
 
 def _buffer(net: CheckedNet, plan: Plan, tensor: int) -> CheckedBuffer:
     place, shape = plan.of(tensor), net.maps[tensor]
-    assert place.row_bytes == shape.row_bytes
+    row_bytes = {lane.writes: lane.shape.row_bytes for lane in plan.lanes if writes_planes(lane)}
+    assert place.row_bytes == row_bytes.get(tensor, shape.row_bytes) >= shape.row_bytes
     return CheckedBuffer(
-        tensor, place.region, place.offset, shape.row_bytes, shape.height, place.slots, place.pitch
+        tensor, place.region, place.offset, place.row_bytes, shape.height, place.slots, place.pitch
     )
+
+
+def writes_planes(lane: Lane) -> bool:
+    """Its rows are longer than their values."""
+    return lane.call is not None and "out_columns" in dict(lane.call.fields)
 
 
 def _step(net: CheckedNet, segment: PlannedSegment, lane: Lane) -> CheckedStep:

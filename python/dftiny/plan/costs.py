@@ -1,0 +1,65 @@
+"""What a lane costs in instructions beside the work that every choice has in common. Called by segments.py.
+
+Figures of the Cortex-M7 kernels, as their tests count them; only differences between choices matter here.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from dftiny.graph import DepthwiseOptions, Graph, macs
+from dftiny.kernels.rows import RowCall
+from dftiny.plan.lanes import Lane
+
+# What an event costs beside its kernel's work, and one weight widened once a block, in instructions.
+_EVENT = 120
+_WIDEN, _COPY = 1.4, 0.6  # the second where they are int16 in flash
+_PLANE = 6  # the padding of a plane
+# Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
+_DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
+_DEPTHWISE_CHANNEL = 58
+_PLANES = {1: 1.45, 2: 1.56}  # by horizontal stride
+_PLANES_CHANNEL, _PLANES_ROW = 30, 21
+_PLANES_TABLE = 0.35  # with a table they take more, and many more modelled cycles, than pixel by pixel
+
+
+def lane_cost(graph: Graph, lane: Lane) -> float:
+    """Instructions of a lane by its choice."""
+    if lane.call is None:
+        return _EVENT
+    events = -(-lane.events_h // lane.rows)
+    cost = float(_EVENT * events)
+    if lane.step.op.kind == "CONV_2D":
+        cost += _convolution(graph, lane, lane.call, events)
+    if lane.step.op.kind == "DEPTHWISE_CONV_2D":
+        cost += _depthwise(graph, lane, lane.call, events)
+    return cost
+
+
+def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
+    weights = graph.tensors[lane.step.op.inputs[1]]
+    cost = (_COPY if call.wide_bytes else _WIDEN) * weights.elements * events * _blocks(graph, lane, call)
+    if dict(call.fields).get("out_columns"):
+        cost += _PLANE * weights.shape[0] * lane.events_h
+    return cost
+
+
+def _blocks(graph: Graph, lane: Lane, call: RowCall) -> int:
+    """How often an event of a convolution widens its weights."""
+    block = dict(call.fields).get("block")
+    shape = graph.tensors[lane.step.writes].shape
+    width = shape[2] * (shape[1] if lane.flat else 1)
+    return -(-width // block) if isinstance(block, int) and block else 1
+
+
+def _depthwise(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
+    op, channels = lane.step.op, graph.tensors[lane.step.op.outputs[0]].shape[3]
+    stride = cast(DepthwiseOptions, op.options).stride_w
+    if call.function == "dft_depthwise_planes_rows":
+        each = _PLANES[stride] + _PLANES_TABLE * any(name == "table" for name, _ in call.pointers)
+        overhead = _PLANES_CHANNEL * events + _PLANES_ROW * lane.events_h
+    elif call.function == "dft_depthwise_rows":
+        each, overhead = _DEPTHWISE[stride, lane.rows], _DEPTHWISE_CHANNEL * events
+    else:
+        return 0.0  # there is no other choice
+    return each * macs(graph, op) + overhead * channels
