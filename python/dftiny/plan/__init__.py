@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
-from dftiny.plan.lanes import Lane, LaneMaker
+from dftiny.plan.lanes import Lane, LaneMaker, shape_of
 from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.pack import Block, Packer, live_bytes
@@ -383,10 +383,9 @@ def _placements(prepared: Steps, packed: _Packed, at: Mapping[str, Spot]) -> dic
             continue
         spot, offset = at[block.key], at[block.key].offset
         for t in pairs.get(block.key) or (int(block.key[1:]),):
-            row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
-            slots, pitch = block.places, block.row_bytes
-            if block.key not in pairs:
-                slots, pitch = block.nbytes // row_bytes, row_bytes
+            row_bytes, slots, pitch = block.row_bytes, block.places, block.row_bytes
+            if block.key in pairs:
+                row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
             found[t] = Placement(t, spot.region, offset, row_bytes, slots, block.first, block.last, pitch)
             offset += row_bytes
     return found
