@@ -4,7 +4,7 @@
 #include "dft/bytes.h"
 
 #define PARAMETER_BITS 3u
-#define PARAMETER_RAW 7u /* this block's residuals stand as they are, eight bits each */
+#define PARAMETER_RAW 7u /* this block's residuals take eight bits each */
 #define RESIDUALS 256u
 
 /* Bits of `data`, the most significant of each byte first. `left` counts what has not been taken. */
@@ -40,20 +40,34 @@ static uint32_t take(bits *b, uint32_t n) {
 /* Ones before the next zero; the zero is taken. At most RESIDUALS - 1 ones make a residual. */
 static uint32_t take_ones(bits *b) {
     uint32_t ones = 0;
-    while (!b->short_of && take(b, 1) == 1u) {
-        if (++ones >= RESIDUALS) {
+    for (;;) {
+        fill(b);
+        /* The bits behind the valid ones are zero: they end the count, and then it was one too few. */
+        const uint32_t run = b->word == UINT32_MAX ? 32u : (uint32_t)__builtin_clz(~b->word);
+        if (run < b->have) {
+            b->word <<= run + 1u;
+            b->have -= run + 1u;
+            return ones + run;
+        }
+        ones += b->have;
+        b->word = 0;
+        b->have = 0;
+        if (b->unread == 0 || ones >= RESIDUALS) {
             b->short_of = true;
+            return 0;
         }
     }
-    return ones;
 }
 
 static uint32_t take_residual(bits *b, uint32_t parameter) {
+    uint32_t folded = 0;
     if (parameter == PARAMETER_RAW) {
-        return take(b, 8);
+        folded = take(b, 8);
+    } else {
+        folded = take_ones(b) << parameter;
+        folded |= parameter == 0 ? 0u : take(b, parameter);
     }
-    const uint32_t high = take_ones(b) << parameter;
-    const uint32_t folded = parameter == 0 ? high : high | take(b, parameter);
+    b->short_of = b->short_of || folded >= RESIDUALS;
     /* 0, 1, 2, 3 … stand for 0, -1, 1, -2 … */
     return (folded >> 1) ^ (0u - (folded & 1u));
 }
@@ -73,14 +87,15 @@ static int32_t predict(const int8_t *image, uint32_t at, uint32_t row, uint32_t 
 }
 
 static bool unpack_codes(int8_t *image, uint32_t offset, uint32_t raw_bytes, uint32_t row, uint32_t pixel, bits *b) {
-    uint32_t parameter = 0, before = 0;
+    uint32_t parameter = 0, before = 0, channel = offset % pixel;
     for (uint32_t i = 0; i < raw_bytes; i++) {
         const uint32_t at = offset + i;
         if (i % DFT_PACK_BLOCK == 0) {
             parameter = take(b, PARAMETER_BITS);
         }
         /* Channels of a pixel err alike: a residual is what is left of the previous channel's. */
-        const uint32_t first = at % pixel == 0 ? 0u : before;
+        const uint32_t first = channel == 0 ? 0u : before;
+        channel = channel + 1u == pixel ? 0u : channel + 1u;
         before = (take_residual(b, parameter) + first) & 0xFFu;
         if (b->short_of) {
             return false;

@@ -58,8 +58,19 @@ static void emit_all(const uint8_t *bytes, uint32_t n, void (*emit)(uint8_t)) {
     }
 }
 
+static bool mixes(const host_faults *faults) {
+    return faults->lose > 0.0 || faults->damage > 0.0 || faults->duplicate > 0.0 || faults->reorder > 0.0;
+}
+
 /* A frame is whole: out with it, once or twice, and with the one that it was to overtake. */
 static void mix(host_mixer *mixer, const host_faults *faults, host_dice *dice, void (*emit)(uint8_t)) {
+    if (happens(dice, faults->lose)) {
+        mixer->n = 0;
+        return;
+    }
+    if (happens(dice, faults->damage)) {
+        mixer->frame[roll(dice) % mixer->n] ^= (uint8_t)(1u << (roll(dice) & 7u));
+    }
     const bool twice = happens(dice, faults->duplicate);
     if (happens(dice, faults->reorder) && mixer->late_n == 0u) {
         memcpy(mixer->late, mixer->frame, mixer->n);
@@ -76,7 +87,7 @@ static void mix(host_mixer *mixer, const host_faults *faults, host_dice *dice, v
 }
 
 void host_mixer_put(host_mixer *mixer, const host_faults *faults, host_dice *dice, uint8_t byte, void (*emit)(uint8_t)) {
-    if (faults->duplicate <= 0.0 && faults->reorder <= 0.0) {
+    if (!mixes(faults)) {
         emit(byte);
         return;
     }
@@ -95,6 +106,10 @@ static bool parse_probability(const char *text, double *value) {
 static bool parse_drop(const char *text, host_faults *faults) { return parse_probability(text, &faults->drop); }
 
 static bool parse_flip(const char *text, host_faults *faults) { return parse_probability(text, &faults->flip); }
+
+static bool parse_lose(const char *text, host_faults *faults) { return parse_probability(text, &faults->lose); }
+
+static bool parse_damage(const char *text, host_faults *faults) { return parse_probability(text, &faults->damage); }
 
 static bool parse_duplicate(const char *text, host_faults *faults) { return parse_probability(text, &faults->duplicate); }
 
@@ -164,6 +179,7 @@ static bool parse_value(host_faults *faults, const char *flag, size_t n, const c
     } flags[] = {
         {"--seed", parse_seed}, {"--drop", parse_drop}, {"--flip", parse_flip},
         {"--stall", parse_stall}, {"--reset-at", parse_resets}, {"--duplicate", parse_duplicate},
+        {"--lose", parse_lose}, {"--damage", parse_damage},
         {"--reorder", parse_reorder}, {"--reset", parse_reset}, {"--baud", parse_baud},
         {"--slow", parse_kick},
     };

@@ -7,13 +7,15 @@
 
 #define HOST_RESETS_MAX 64
 
-/* What the command line asked for. Probabilities of drop, flip and stall are per byte, those of duplicate, reorder and
- * reset per frame; all but reset in both directions. */
+/* What the command line asked for. Probabilities of drop, flip and stall are per byte, those of lose, damage (one
+ * bit), duplicate, reorder and reset per frame; all but reset in both directions. */
 typedef struct host_faults {
     uint64_t seed;
     double drop;
     double flip;
     double stall;
+    double lose;
+    double damage;
     double duplicate;
     double reorder;
     double reset;

@@ -38,7 +38,7 @@ static void stop(int signal_number) {
 
 static _Noreturn void usage(const char *what) {
     (void)fprintf(stderr, "host board: %s\nusage: firmware.elf [--seed S] [--drop P] [--flip P] [--stall MS[:P]] "
-                          "[--reset-at N[,N...]] [--duplicate P] [--reorder P] [--reset P] [--baud N[:MAX]] [--slow US] "
+                          "[--reset-at N[,N...]] [--lose P] [--damage P] [--duplicate P] [--reorder P] [--reset P] [--baud N[:MAX]] [--slow US] "
                           "[--verbose]\n", what);
     exit(USAGE_EXIT);
 }

@@ -88,13 +88,23 @@ def host_board(elf: Path, flags: Sequence[str] = ()) -> Iterator[Transport]:
     elf = require_elf(elf)
     running = _Running([elf, *flags], title="the host board", stdout=subprocess.PIPE)
     try:
-        transport = open_pty(_announced_pty(running), trouble=running.trouble)
+        transport = open_pty(_announced_pty(running), baud=_rate(flags), trouble=running.trouble)
         try:
             yield transport
         finally:
             transport.close()
     finally:
         running.end()
+
+
+def _rate(flags: Sequence[str]) -> int:
+    """The rate in --baud=N or --baud=N:MAX, 0 without one; nonsense is the board's to refuse."""
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        number = value.partition(":")[0]
+        if name == "--baud" and number.isdecimal():
+            return int(number)
+    return 0
 
 
 def _announced_pty(running: _Running) -> str:
@@ -115,7 +125,7 @@ def _announced_pty(running: _Running) -> str:
     why = running.trouble()
     # Exit code 2 of the board means flags that it does not know: wrong use, as for dftiny itself.
     if running.process.poll() == 2:
-        raise DftError(why, "flags: --drop=P --flip=P --stall=MS --reset-at=N[,N] --seed=S")
+        raise DftError(why, "its own line above says which flags it knows")
     raise CheckFailed(why or f"the host board said {text!r} instead of its pseudo terminal", "build it again")
 
 

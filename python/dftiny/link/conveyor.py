@@ -144,6 +144,8 @@ class Conveyor:
 
     def _check_time(self) -> None:
         now = time.monotonic()
+        if (self._running is None or not self._running.accepted_s) and self._device.fall_back():
+            self._recover()
         transfer = self._transfer
         if transfer is not None and now >= self._piece_deadline_s():
             self._lost()

@@ -33,6 +33,7 @@ __all__ = ["Device", "Hello", "LinkCount", "Result", "Silent", "Stats", "Stopped
 HELLO_S = 10.0  # how long to wait for a first answer
 SILENCE_S = 15.0  # without any valid answer: the board is lost
 RUN_S = 120.0  # one inference may take this long
+FALL_BACK_S = 2.0  # of silence at a raised rate
 TICK_BYTES = 4
 
 
@@ -85,6 +86,7 @@ class Device:
         self._next_id = int.from_bytes(os.urandom(4), "little")
         self._pace = pace(0)
         self._photo: _Photo | None = None
+        self.usual_baud = 0  # the rate to fall back to, 0 where it was not changed
         self._run_s = RUN_S
 
     @property
@@ -208,6 +210,15 @@ class Device:
         if self.identity is None:
             self._pace = pace(hello.window)
         self.identity = hello
+
+    def fall_back(self) -> bool:
+        """Silence at a raised rate: a board that was reset is at its usual one again. True when there is one to try."""
+        if not self.usual_baud or time.monotonic() - self.channel.heard_s < FALL_BACK_S:
+            return False
+        self.transport.set_baud(self.usual_baud)
+        self.usual_baud = 0
+        self.channel.heard_s = time.monotonic()
+        return True
 
     def take_again(self) -> None:
         """The board lost what it had: is it still the same one, and still ours? CheckFailed when not."""

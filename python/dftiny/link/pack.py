@@ -1,7 +1,7 @@
 """Pieces of a photograph's tile packed without loss: neighbours predict, Rice codes carry what is left. Pure numpy.
 
 The C twin, which unpacks, is firmware/src/unpack.c. A packed piece is u16 row bytes, u8 pixel bytes, then bits, the most
-significant of a byte first: for each block of 32 bytes a parameter k (3 bits, 7: eight bits a residual as they are), then
+significant of a byte first: for each block of 32 bytes a parameter k (3 bits, 7: eight bits each), then
 a residual each: (folded >> k) ones, a zero, the low k bits. The predictor is LOCO-I's median edge detector on the byte
 one pixel left, one row above, and their corner; a channel's residual is coded less that of the channel before it.
 Called by conveyor.py.

@@ -39,6 +39,9 @@ class Transport(Protocol):
     def write(self, data: bytes, deadline_s: float) -> bool:
         """Send all of `data`; False when the other side did not take it in time (part may be out). LinkLost."""
 
+    def set_baud(self, baud: int) -> bool:
+        """Change the rate at this end; False where the channel cannot have that one, and nothing changed."""
+
     def close(self) -> None:
         """Release the channel; safe to call twice."""
 
@@ -126,6 +129,13 @@ class FdTransport:
             raise LinkLost(f"{self.name} is closed")
         return True
 
+    def set_baud(self, baud: int) -> bool:
+        """See Transport. Only a terminal has a rate: a pseudo terminal carries it to the board behind it."""
+        if not self.bytes_per_s or not set_speed(self._read_fd, baud):
+            return False
+        self.bytes_per_s = baud / BITS_PER_BYTE
+        return True
+
     def close(self) -> None:
         """See Transport."""
         if self._open:
@@ -176,6 +186,15 @@ class SerialTransport:
             raise LinkLost(f"the board on {self.name} is gone (unplugged?)") from e
         return True
 
+    def set_baud(self, baud: int) -> bool:
+        """See Transport."""
+        try:
+            self._serial.baudrate = baud
+        except (ValueError, *self._errors):
+            return False
+        self.bytes_per_s = baud / BITS_PER_BYTE
+        return True
+
     def close(self) -> None:
         """See Transport."""
         self._serial.close()
@@ -211,10 +230,7 @@ def _cannot_open(port: str, error: Exception) -> DftError:
         or "exclusively lock" in text
         or (sys.platform == "win32" and "PermissionError" in text)
     ):
-        return DftError(
-            f"{port} is in use by another program",
-            "close it (a terminal, a monitor, another dftiny) and try again",
-        )
+        return in_use(port)
     if code == errno.EACCES or "Permission denied" in text:
         return DftError(f"no permission to open {port}", permission_hint(port))
     if "Inappropriate ioctl" in text or "Is a directory" in text:
@@ -232,8 +248,22 @@ def permission_hint(port: str) -> str:
     return f"run `sudo usermod -aG {group} $USER`, then log in again"
 
 
-def open_pty(path: str, *, trouble: Callable[[], str] = _nothing_wrong) -> FdTransport:
-    """The slave side of a pseudo terminal, raw. DftError when it cannot be opened."""
+def set_speed(fd: int, baud: int) -> bool:
+    """Give a terminal this rate; False where it is none, or knows no such rate."""
+    try:
+        import termios
+
+        mode = termios.tcgetattr(fd)
+        mode[4] = mode[5] = getattr(termios, f"B{baud}")
+        termios.tcsetattr(fd, termios.TCSANOW, mode)
+    except (ImportError, AttributeError, OSError, termios.error):
+        return False
+    return True
+
+
+def open_pty(path: str, *, baud: int = 0, trouble: Callable[[], str] = _nothing_wrong) -> FdTransport:
+    """The slave side of a pseudo terminal, raw and ours alone. `baud`: of a board that keeps to a rate. DftError when it
+    cannot be opened."""
     try:
         import tty
     except ImportError as e:
@@ -242,12 +272,34 @@ def open_pty(path: str, *, trouble: Callable[[], str] = _nothing_wrong) -> FdTra
         ) from e
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        lock(fd, path)
         tty.setraw(fd)
+        if baud and not set_speed(fd, baud):
+            raise DftError(f"{path} cannot have a rate of {baud}", "try 115200, 921600 or 3000000")
     except OSError as e:
         raise DftError(
             f"cannot open the pseudo terminal {path}: {e.strerror}", "is the board's process running?"
         ) from e
-    return FdTransport(path, fd, fd, trouble=trouble)
+    return FdTransport(path, fd, fd, bytes_per_s=baud / BITS_PER_BYTE, trouble=trouble)
+
+
+def lock(fd: int, path: str) -> None:
+    """Take a terminal for this program alone, as pyserial does: two hosts would each get half of the bytes."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        os.close(fd)
+        raise in_use(path) from e
+
+
+def in_use(path: str) -> DftError:
+    """Somebody else has this port."""
+    return DftError(
+        f"{path} is in use by another program",
+        "close it (a terminal, a monitor, another dftiny) and try again",
+    )
 
 
 def open_socket(
