@@ -181,6 +181,10 @@ static void do_selftest(dft_session *s, dft_reply *reply) {
     dft_selftest result = {.name = "", .status = DFT_SELFTEST_ABSENT};
     s->test.due = false;
     (void)dft_selftest_run(s->board, s->engine, index, &result);
+    s->ops_timed = 0; /* the test may have used the hook, and where operators' ticks are kept */
+    if (s->engine_open && times_ops(s)) {
+        s->engine->set_hook(take_op_ticks);
+    }
     uint8_t *p = begin_reply(reply, DFT_MSG_SELFTEST_REPLY, DFT_SELFTEST_REPLY_BYTES);
     dft_put_u16(p + DFT_SELFTEST_REPLY_INDEX_AT, index);
     dft_put_u16(p + DFT_SELFTEST_REPLY_TOTAL_AT, dft_selftest_n(s->board, s->engine));

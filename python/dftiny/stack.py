@@ -27,17 +27,16 @@ INDIRECT: dict[str, tuple[str, ...]] = {
     "dft_session_answer": ("handlers",),
     "dft_aot_invoke": ("model",),
     "dft_aot_done": ("take_op_ticks",),
-    "dft_run_segment": (
-        "l*",
-    ),  # the lanes of the generated model; which of these three calls them is up to inlining
-    "run_script": ("l*",),
-    "run_next": ("l*",),
-    "run_event": ("l*",),
     "dft_depthwise_rows": ("methods",),
     "widen": ("methods",),
     "block": ("dft_depthwise_line_*", "dft_depthwise_pair_*"),
-    "dft_selftest_run": ("dft_the_board", "board_checks", "checks", "selftests"),
     "check_stack": ("dft_the_board",),
+    **dict.fromkeys(
+        ("check_network", "dft_selftest_run"),
+        ("dft_the_board", "dft_the_engine", "board_checks", "checks", "selftests"),
+    ),
+    # The lanes of the generated model, and its probe; which of these functions calls them is up to inlining.
+    **dict.fromkeys(("show", "dft_run_segment", "run_script", "run_next", "run_event"), ("l*", "sum_row")),
     # Whatever the operator hook comes back to must not reach the engine again: only these do (after inlining, by caller).
     **dict.fromkeys(("main", "dft_app_run", "step", "do_run"), ("dft_the_board", "dft_the_engine")),
     **dict.fromkeys(("dft_session_open", "dft_session_work"), ("dft_the_board", "dft_the_engine")),

@@ -77,6 +77,13 @@ void dft_aot_set_hook(dft_op_hook hook)
     aot.hook = hook;
 }
 
+dft_probe dft_aot_probe;
+
+void dft_aot_set_probe(dft_probe probe)
+{
+    dft_aot_probe = probe;
+}
+
 void dft_aot_set_reader(dft_row_reader reader, void *context)
 {
     aot.reader = reader;

@@ -32,8 +32,11 @@ dft_status dft_aot_open(const dft_aot_model *model, const dft_region *regions, u
 dft_status dft_aot_invoke(void);
 uint32_t dft_aot_memory_used(void);
 void dft_aot_set_hook(dft_op_hook hook);
+void dft_aot_set_probe(dft_probe probe);
 /* Called by generated code behind every operator. */
 void dft_aot_done(uint32_t op);
+/* Called by dft_run.c with each row that is complete, while somebody wants to see them. */
+extern dft_probe dft_aot_probe;
 
 /* An input taken row by row: asks the reader set by dft_aot_set_reader for one row. A row kernel. */
 typedef struct dft_input_rows {

@@ -33,6 +33,21 @@ static void find_operands(dft_event *event, const dft_lane *lane, int8_t *const 
     }
 }
 
+/* Rows of an event are complete when it ends, but for a tensor of one row that is collected over many events. */
+static void show(const dft_lane *lane, const dft_event *event)
+{
+    uint32_t last = (lane->counts & 8u) != 0 ? event->row == 0 : event->row + event->rows == lane->rows_h;
+    if (lane->out.slots == 0) {
+        if (last != 0) {
+            dft_aot_probe(lane->op, 0, event->out[0]);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < event->rows; i++) {
+        dft_aot_probe(lane->op, event->row + i, event->out[i]);
+    }
+}
+
 static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t *const *base)
 {
     dft_event event;
@@ -45,6 +60,9 @@ static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t 
         event.out[i] = row_at(base, &lane->out, row + i);
     }
     lane->kernel(lane->params, &event);
+    if (dft_aot_probe != 0) {
+        show(lane, &event);
+    }
     dft_aot_done(lane->op);
 }
 

@@ -12,9 +12,10 @@ from dftiny.kernels.rows import RowCall
 from dftiny.plan import Lane, Plan, PlannedSegment
 from dftiny.plan.input_rows import FUNCTION
 
-# Beside the arrays: digest 32, dft_engine 40, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
+# Beside the arrays: digest 32, dft_engine 52, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
-_ENGINE_BYTES = 132
+_ENGINE_BYTES = 144
+PROOF_BYTES = 8  # dft_proof, one an operator
 _BYTE = 0xFF
 HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
 _OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
@@ -58,6 +59,7 @@ def model_code(plan: Plan) -> ModelCode:
     sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for _, c in _calls(plan))
     by_rows = sum(run[0].lanes[0].call is not None for run in runs(plan))
     sizes["params"] += sum(_segment_bytes(s) for s in plan.segments) + by_rows * STRUCT_BYTES["dft_segment"]
+    sizes["params"] += PROOF_BYTES * proofs_n(plan)
     whole = [c for lane in plan.lanes for c in lane.whole]
     place = {p.tensor: p.offset for p in plan.placements}
     return ModelCode(
@@ -130,6 +132,11 @@ def _alone(segment: PlannedSegment) -> bool:
 def kernel_headers(plan: Plan) -> list[str]:
     """Headers that declare the row kernels and their parameter structs, sorted."""
     return sorted({f"{c.function}.h" for lane in plan.lanes if (c := lane.call) and c.function != FUNCTION})
+
+
+def proofs_n(plan: Plan) -> int:
+    """How many operators the self-test's table has: up to the last one that runs."""
+    return max(lane.step.op.index for lane in plan.lanes) + 1
 
 
 def _segment_bytes(segment: PlannedSegment) -> int:

@@ -1,0 +1,58 @@
+"""What the self-test on the board holds each operator to, as C text: sums over the rows of its output for one input.
+
+The rows come from the oracle, the input from a formula that firmware/src/selftest.c repeats: eight bytes an operator are
+enough to find, on silicon and without a host, the first operator whose bits are wrong. Called by model_c.py.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from dftiny import int8
+from dftiny.kernels.count import proofs_n
+from dftiny.plan import Lane, Plan
+from dftiny.plan.input_rows import FUNCTION
+
+_MASK = 0xFFFFFFFF
+
+
+def selftest_input(n: int) -> np.ndarray:
+    """int8[n]: every byte is a hash of its index (multiply, shift, multiply; Knuth's constant first)."""
+    i = np.arange(1, n + 1, dtype=np.uint32)
+    mixed = i * np.uint32(2654435761)
+    mixed = (mixed ^ mixed >> np.uint32(15)) * np.uint32(2246822519)
+    return (mixed >> np.uint32(24)).astype(np.uint8).view(np.int8)
+
+
+def row_sum(values: np.ndarray, rows: int) -> int:
+    """The sum over rows that dft/engine.h describes, of one tensor's int8 values."""
+    cut = np.ascontiguousarray(values).reshape(rows, -1)
+    return sum(zlib.crc32(row.tobytes(), index) for index, row in enumerate(cut)) & _MASK
+
+
+def proofs(plan: Plan) -> list[tuple[int, int]]:
+    """(row_bytes, sum) of every operator by its index; zeros for those that are folded away or run as a whole."""
+    graph = plan.prepared.graph
+    tensors = int8.run_all(graph, selftest_input(graph.input.nbytes).reshape(1, *graph.input.shape[1:]))
+    found = [(0, 0)] * proofs_n(plan)
+    for lane in plan.lanes:
+        if lane.call is None or lane.call.function == FUNCTION:
+            continue
+        bytes_before, before = found[lane.step.op.index]
+        if bytes_before not in (0, lane.shape.row_bytes):
+            raise ValueError(f"operator {lane.step.op.index} has lanes of different rows")
+        found[lane.step.op.index] = (lane.shape.row_bytes, (before + _lane_sum(lane, tensors)) & _MASK)
+    return found
+
+
+def _lane_sum(lane: Lane, tensors: dict[int, np.ndarray]) -> int:
+    return row_sum(tensors[lane.writes], lane.shape.rows)
+
+
+def proofs_c(plan: Plan) -> str:
+    """`static const dft_proof proofs[]`, one an operator up to the last one that runs."""
+    found = proofs(plan)
+    lines = ",\n".join(f"    {{{n}u, 0x{total:08X}u}}" for n, total in found)
+    return f"static const dft_proof proofs[{len(found)}] = {{\n{lines},\n}};\n"
