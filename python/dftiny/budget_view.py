@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import json
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from dftiny.budget import Budget, OpBudget, budget_file
+from dftiny.budget import Budget, OpBudget
+from dftiny.budget.whatif import Question, answers
 from dftiny.cost import LABEL
-from dftiny.errors import CheckFailed
-from dftiny.plan import DEFAULT_WISHES, Wishes
+from dftiny.errors import CheckFailed, DftError
 from dftiny.plan_view import plan_text
 from dftiny.report.budget_files import BudgetFiles, write_budget_files
 from dftiny.report.growth import growth, growth_text
@@ -30,31 +32,36 @@ _TOP_OPS = 12
 
 
 def budget_command(
+    question: Question,
     *,
-    model: Path,
-    target: str = "stm32h743",
-    engine: str = "aot",
-    max_macs: int | None = None,
     as_json: bool = False,
     show_plan: bool = False,
-    wishes: Wishes = DEFAULT_WISHES,
-    core: str | None = None,
     files: BudgetFiles | None = None,
     compare: Path | None = None,
     max_growth: float | None = None,
 ) -> None:
-    """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout.
+    """`dftiny budget`: print the budget of a .tflite file or bundle folder on stdout, or a table of several.
 
     `compare` is another model, the old one, to stand beside it. Raises DftError for bad input and CheckFailed, after
-    printing and writing `files`, when it does not fit or grew by more than `max_growth` percent.
+    printing and writing `files`, when something does not fit or grew by more than `max_growth` percent.
     """
-    result = budget_file(model, target, engine=engine, max_macs=max_macs, wishes=wishes, core=core)
+    written = files is not None and any((files.html, files.junit, files.sarif))
+    if question.count > 1 and (written or compare is not None or show_plan):
+        raise DftError(
+            f"{question.count} budgets were asked for, but --plan, --compare and files are about one",
+            "give one --tile, --target and --engine",
+        )
+    found = answers(question)
+    if len(found) > 1:
+        _print_many(found, as_json)
+        return
+    result = found[0]
     value = result.as_json()
     grown: tuple[str, ...] = ()
     if show_plan and result.plan is not None:
         print(plan_text(result.plan))
     if compare is not None:
-        old = budget_file(compare, target, engine=engine, max_macs=max_macs, wishes=wishes, core=core)
+        (old,) = answers(replace(question, model=compare, elf=None))
         change = growth(old, result)
         value["compared"] = change.as_json()
         grown = () if max_growth is None else change.beyond(max_growth)
@@ -62,11 +69,55 @@ def budget_command(
             print(growth_text(old, result, change))
     print(json.dumps(value, indent=1, sort_keys=True) if as_json else budget_text(result))
     sys.stdout.flush()
-    for path in () if files is None else write_budget_files(result, model, files, grown):
+    for path in () if files is None else write_budget_files(result, question.model, files, grown):
         print(f"written: {path}", file=sys.stderr)
     result.require()
     if grown:
         raise CheckFailed("; ".join(grown), "make it smaller, or allow more with --max-growth")
+
+
+def _print_many(found: Sequence[Budget], as_json: bool) -> None:
+    """All of them; CheckFailed with how many do not fit."""
+    value = {"budgets": [b.as_json() for b in found]}
+    print(json.dumps(value, indent=1, sort_keys=True) if as_json else many_text(found))
+    sys.stdout.flush()
+    failed = [b for b in found if not b.fits]
+    if failed:
+        raise CheckFailed(f"{len(failed)} of {len(found)} do not fit", "see the reasons above")
+
+
+def many_text(found: Sequence[Budget]) -> str:
+    """One line a budget, and behind the table why some do not fit and what the figures leave out."""
+    from rich.console import Console
+
+    table = _table("model", "target", "engine", "flash", "RAM", "arena", "MACs", "instr.", "ms", "fits")
+    for b in found:
+        table.add_row(*_cells(b))
+    out = io.StringIO()
+    console = Console(file=out, width=180, no_color=True, highlight=False, emoji=False)
+    console.print(table)
+    for b in found:
+        for reason in b.reasons:
+            line = f"{_short(b)} does not fit {b.target} ({b.engine}): {reason}"
+            console.print(line, markup=False, soft_wrap=True)
+    for note in dict.fromkeys(n for b in found for n in b.notes):
+        console.print(note, markup=False, soft_wrap=True)
+    if any(b.ms_estimated is not None for b in found):
+        console.print(f"instructions and ms: {LABEL}", markup=False, soft_wrap=True)
+    return out.getvalue().rstrip("\n")
+
+
+def _short(b: Budget) -> str:
+    return PurePath(b.model).name
+
+
+def _cells(b: Budget) -> tuple[str, ...]:
+    floor = "" if b.flash_bytes is not None else "≥ "
+    instructions = "–" if b.instructions_estimated is None else f"{b.instructions_estimated / 1e6:,.1f} M"
+    ms = "–" if b.ms_estimated is None else f"{b.ms_estimated:,.1f}"
+    sizes = (f"{floor}{b.regions[0].used:,}", f"{b.ram_used_bytes:,}", f"{b.arena_bytes:,}")
+    macs = f"{b.macs / 1e6:,.1f} M"
+    return _short(b), b.target, b.engine, *sizes, macs, instructions, ms, "yes" if b.fits else "no"
 
 
 def headline(b: Budget) -> list[str]:
@@ -149,11 +200,15 @@ def _table(*columns: str) -> Table:
 
 
 def _region_table(b: Budget) -> Table:
-    table = _table("region", "used", "reserved", "free", "total", "use %", "over")
+    beside = any(r.application for r in b.regions)
+    others = ("application",) if beside else ()
+    table = _table("region", "used", "reserved", *others, "free", "total", "use %", "over")
     for r in b.regions:
-        share = f"{100 * (r.used + r.reserved) / r.total:.1f}"
+        share = f"{100 * r.taken / r.total:.1f}"
         over = f"{r.over:,}" if r.over else ""
-        table.add_row(r.name, f"{r.used:,}", f"{r.reserved:,}", f"{r.free:,}", f"{r.total:,}", share, over)
+        mine = (f"{r.application:,}",) if beside else ()
+        used = f"{'' if r.complete else '≥ '}{r.used:,}"
+        table.add_row(r.name, used, f"{r.reserved:,}", *mine, f"{r.free:,}", f"{r.total:,}", share, over)
     return table
 
 

@@ -317,6 +317,8 @@ def verdict(**options: Any) -> None:
     epilog=_examples(
         "dftiny budget model.tflite --target stm32h743",
         "dftiny budget dftiny-runs/bundle --json",
+        "dftiny budget model.tflite --tile 96,128,160 --target stm32h743,stm32f767 --engine aot,tflm",
+        "dftiny budget model.tflite --reserve flash=300K,axi=128K --max-ms 200",
         "dftiny budget model.tflite --activations 100000 --plan     computing maps twice, if that fits them in",
         "dftiny budget model.tflite --html budget.html --junit budget.xml --sarif budget.sarif",
         "dftiny budget --compare old.tflite new.tflite --max-growth 2",
@@ -325,15 +327,31 @@ def verdict(**options: Any) -> None:
 @click.argument("model", type=ANY_PATH, default=RUNS / "bundle")
 @click.option(
     "--engine",
-    type=click.Choice(["aot", "tflm"]),
-    default="aot",
+    "engines",
+    multiple=True,
+    default=("aot",),
     show_default=True,
-    help="Ahead-of-time C, or TensorFlow Lite Micro with its reference kernels.",
+    help="aot: ahead-of-time C; tflm: TensorFlow Lite Micro with its reference kernels; several by comma.",
 )
-@click.option("--target", default="stm32h743", show_default=True, help="Chip (dftiny targets) or .toml file.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("stm32h743",),
+    show_default=True,
+    help="Chip (dftiny targets) or .toml file; several by comma.",
+)
+@click.option("--tile", "tiles", multiple=True, help="What if its input were N × N; several by comma.")
+@click.option("--reserve", help="What your application takes of each region, as flash=300K,axi=128K.")
+@click.option("--map", "app_map", type=ANY_PATH, help="Or the map that GNU ld wrote for your application.")
+@click.option(
+    "--elf", type=ANY_PATH, help="Firmware linked with this model: its sizes instead of predicted ones."
+)
 @click.option(
     "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
 )
+@click.option("--max-instructions", type=click.IntRange(1), help="Limit of estimated instructions.")
+@click.option("--max-ms", type=click.FloatRange(0, min_open=True), help="Limit of estimated milliseconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plan", "show_plan", is_flag=True, help="Print what runs together by rows, and why.")
 @click.option(
@@ -361,17 +379,26 @@ def budget(
     junit: Path | None,
     sarif: Path | None,
     accuracy: Path | None,
-    **options: Any,
+    as_json: bool,
+    show_plan: bool,
+    compare: Path | None,
+    max_growth: float | None,
+    **asked: Any,
 ) -> None:
     """Does it fit the chip?
 
-    Flash, RAM by region, MACs by operator: pass, or fail (exit 1) with the operator that breaks it.
+    Flash, RAM by region, MACs by operator: pass, or fail (exit 1) with the operator that breaks it. Several tiles,
+    targets or engines make one table. With a bundle whose firmware was built, the linked sizes count.
     """
+    from dftiny.budget.whatif import question_of
     from dftiny.budget_view import budget_command
     from dftiny.report.budget_files import BudgetFiles
 
+    question = question_of(wishes=_wishes(limit_bytes, input_by_rows, without), **asked)
     files = BudgetFiles(html, junit, sarif, accuracy)
-    budget_command(wishes=_wishes(limit_bytes, input_by_rows, without), files=files, **options)
+    budget_command(
+        question, as_json=as_json, show_plan=show_plan, files=files, compare=compare, max_growth=max_growth
+    )
 
 
 @cli.command(

@@ -38,6 +38,7 @@ __all__ = [
     "budget_file",
     "model_file",
     "region_specs",
+    "verdict_bytes",
 ]
 
 
@@ -115,12 +116,12 @@ def budget_file(
         max_macs=max_macs,
         wishes=wishes,
         file_bytes=size,
-        verdict_bytes=_verdict_bytes(path, graph),
+        verdict_bytes=verdict_bytes(path, graph),
         core=core,
     )
 
 
-def _verdict_bytes(path: Path, graph: Graph) -> int:
+def verdict_bytes(path: Path, graph: Graph) -> int:
     """Tables of the verdict that the export takes up with a model: it lies in the same folder."""
     beside = (path if path.is_dir() else path.parent) / verdicts.NAME
     if model_file(path).name != "model.tflite" or not beside.is_file():

@@ -43,7 +43,7 @@ def with_linked(b: Budget, elf: Path, target: Target) -> Budget:
     none, or one that was linked of another model or for another chip."""
     found = _sections(elf)
     uses = region_use(found, target)
-    _check(b, elf, found, uses, target)
+    _check(b, elf, found, uses[target.flash.name].bytes, target)
     regions = tuple(_region(r, uses) for r in b.regions)
     return replace(
         b,
@@ -65,22 +65,21 @@ def _sections(elf: Path) -> tuple[Section, ...]:
         raise DftError(f"{elf} is {e.cause}", "give the firmware.elf of dftiny build") from e
 
 
-def _check(
-    b: Budget, elf: Path, found: tuple[Section, ...], uses: dict[str, RegionUse], target: Target
-) -> None:
-    if not uses[target.flash.name].bytes:
+def _check(b: Budget, elf: Path, found: tuple[Section, ...], stored: int, target: Target) -> None:
+    flash = target.flash
+    if not any(flash.origin <= s.address < flash.origin + flash.bytes for s in found):
         raise DftError(f"{elf} has no code in the flash of {target.name}", "name its chip with --target")
+    hint = "it was linked of another model or engine: give the one built of this bundle"
     held = sum(s.bytes for s in found if s.name.startswith(_ARENA))
     if held < b.arena_bytes:
         raise DftError(
             f"{elf} holds {held:,} bytes of activations, {b.model} needs {b.arena_bytes:,} with engine {b.engine}",
-            "it was linked of another model or engine: give the one built of this bundle",
+            hint,
         )
-    if uses[target.flash.name].bytes < b.const.total:
+    if stored < b.const.total:
         raise DftError(
-            f"{elf} holds {uses[target.flash.name].bytes:,} bytes of flash, the constants of {b.model} alone take "
-            f"{b.const.total:,}",
-            "it was linked of another model or engine: give the one built of this bundle",
+            f"{elf} holds {stored:,} bytes of flash, the constants of {b.model} alone take {b.const.total:,}",
+            hint,
         )
 
 

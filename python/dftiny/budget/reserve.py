@@ -48,15 +48,18 @@ def application_bytes(
 
 
 def beside(target: Target, application: Mapping[str, int]) -> Target:
-    """The target less the application: smaller regions, each with at least its stack and one piece of alignment, so
-    that a plan for it fails in the planner's own words."""
-    return replace(target, regions=tuple(_less(r, application.get(r.name, 0)) for r in target.regions))
+    """The target less the application. Where nothing is left for activations anywhere, the largest region keeps one
+    piece of alignment, so that a plan fails in the planner's own words."""
+    regions = tuple(_less(r, application.get(r.name, 0)) for r in target.regions)
+    if not any(r.arena for r in regions):
+        largest = max(target.arena_regions, key=lambda r: r.bytes)
+        regions = tuple(replace(r, arena=r.name == largest.name) for r in regions)
+    return replace(target, regions=regions)
 
 
 def _less(region: Region, taken: int) -> Region:
+    if not taken:
+        return region
     floor = region.stack_bytes + region.align
-    return (
-        replace(region, bytes=max((region.bytes - taken) // region.align * region.align, floor))
-        if taken
-        else region
-    )
+    left = (region.bytes - taken) // region.align * region.align
+    return replace(region, bytes=max(left, floor), arena=region.arena and left >= floor)

@@ -78,6 +78,7 @@ __all__ = [
     "TransposeOptions",
     "load",
     "macs",
+    "read_model",
     "total_macs",
     "window_out",
 ]
@@ -92,13 +93,15 @@ def load(source: Path | str | bytes, *, name: str | None = None) -> Graph:
         data, label = source, name or "the model"
     else:
         label = name or str(source)
-        data = _read(Path(source), label)
+        data = read_model(Path(source), label)
     if not data:
         raise DftError(f"{label} is empty", "give a .tflite file")
     return build(read_raw(data, label), label)
 
 
-def _read(path: Path, label: str) -> bytes:
+def read_model(path: Path, label: str | None = None) -> bytes:
+    """The bytes of a model file, called `label` in messages. DftError for what is no file, or too large for one."""
+    label = label or str(path)
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may never end
             raise DftError(f"{label} is not a file", "give the path of a .tflite file")

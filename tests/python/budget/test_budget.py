@@ -222,7 +222,8 @@ def test_a_large_model_takes_less_than_two_seconds_and_no_torch(tmp_path: Path) 
     assert path.stat().st_size > 1_400_000
     code = (
         "import sys; from pathlib import Path; from dftiny.budget_view import budget_command\n"
-        "budget_command(model=Path(sys.argv[1]), max_macs=10**9)\n"
+        "from dftiny.budget.whatif import Question; from dftiny.budget.limits import Limits\n"
+        "budget_command(Question(Path(sys.argv[1]), limits=Limits(macs=10**9)))\n"
         "assert not {'torch', 'tensorflow', 'scipy', 'sklearn'} & set(sys.modules)"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -13,6 +13,8 @@ import pytest
 
 from dftiny.artifact import write_json
 from dftiny.budget import Budget, budget_file
+from dftiny.budget.limits import Limits
+from dftiny.budget.whatif import Question
 from dftiny.budget_view import budget_command
 from dftiny.errors import CheckFailed, DftError
 from dftiny.report.budget_files import BudgetFiles, write_budget_files
@@ -154,11 +156,11 @@ def test_growth_names_figures_and_operators(fits: Budget) -> None:
 def test_the_command_fails_after_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = BudgetFiles(html=tmp_path / "b.html", junit=tmp_path / "b.xml", sarif=tmp_path / "b.sarif")
     with pytest.raises(CheckFailed):
-        budget_command(model=MODEL, max_macs=1000, files=files)
+        budget_command(Question(MODEL, limits=Limits(macs=1000)), files=files)
     assert len(json.loads((tmp_path / "b.sarif").read_text())["runs"][0]["results"]) == 1
     assert (tmp_path / "b.xml").is_file() and (tmp_path / "b.html").is_file()
     capsys.readouterr()
-    budget_command(model=MODEL, compare=MODEL, max_growth=0.0, as_json=True)
+    budget_command(Question(MODEL), compare=MODEL, max_growth=0.0, as_json=True)
     value = json.loads(capsys.readouterr().out)
     assert all(c["percent"] in (0.0, None) for c in value["compared"]["changes"])
 
