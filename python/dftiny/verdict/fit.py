@@ -4,8 +4,8 @@ Evidence is a line through the logits (Platt), cut off where the validation data
 evidence is compared with two bounds, set so that at most MISTAKES of the images of every condition are called wrongly
 by bounds made without their photograph; between them it is undecided. An image stops early where its mean so far is
 further from both bounds than `width · tile_sd · sqrt(1/tiles - 1/all)`. Tiles of one image resemble each other, so that
-Wald's widths do not hold: the smallest is taken that agrees with the end often enough in every condition, wherever a
-bound might lie; only there are enough validation images near one.
+Wald's widths do not hold: the smallest is taken that agrees with the end often enough on every photograph in every
+condition, wherever a bound might lie; with the real bounds alone too few validation images would lie near one.
 Called by verdict/validation.py and tools/verdict.
 """
 
@@ -183,28 +183,29 @@ def _sums(seen: NDArray[np.int64], means: NDArray[np.float64]) -> NDArray[np.int
 
 
 def fit_width(photos: Sequence[Shown], line: Line, sd: float, agreement: float = AGREEMENT) -> float:
-    """The smallest width, in `sd`, at which in every condition at least `agreement` of all pairs of an image and a bound
-    end early on the side where all tiles end."""
-    by_condition: dict[str, list[NDArray[np.float64]]] = {}
+    """The smallest width, in `sd`, at which in every condition and of every photograph at least `agreement` of all pairs
+    of an image and a bound end early on the side where all tiles end."""
+    by_condition: dict[str, list[Shown]] = {}
     for p in photos:
-        by_condition.setdefault(p.condition, []).append(line.of(p.logits))
+        by_condition.setdefault(p.condition, []).append(p)
+    groups = [([line.of(p.logits) for p in v], [p.source for p in v]) for v in by_condition.values()]
     for width in WIDTHS:
-        if all(agrees(v, float(width) * sd) >= agreement for v in by_condition.values()):
+        if all(agrees(values, sources, float(width) * sd) >= agreement for values, sources in groups):
             break
     return float(width)
 
 
-def agrees(images: Sequence[NDArray[np.float64]], width: float) -> float:
-    """The part of pairs of an image, float [tiles] of evidence in order, and a bound for which stopping `width` away from
-    the bound tells the side on which the mean of all tiles lies."""
+def agrees(images: Sequence[NDArray[np.float64]], sources: Sequence[str], width: float) -> float:
+    """Of each photograph the part of pairs of an image, float [tiles] of evidence in order, and a bound for which stopping
+    `width` away from the bound tells the side on which the mean of all tiles lies; that of the worst photograph."""
     means = np.array([v.mean() for v in images])
     low, high = np.percentile(means, [2, 98])
     bounds = np.linspace(float(low), float(high), THRESHOLDS)
-    same = 0
-    for values, mean in zip(images, means, strict=True):
+    same: dict[str, list[float]] = {}
+    for values, mean, source in zip(images, means, sources, strict=True):
         _, side = stops(values, bounds, width)
-        same += int((side == (mean > bounds)).sum())
-    return same / (len(images) * len(bounds))
+        same.setdefault(source, []).append(float((side == (mean > bounds)).mean()))
+    return min(float(np.mean(v)) for v in same.values())
 
 
 def stops(

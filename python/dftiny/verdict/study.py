@@ -225,11 +225,13 @@ def savings(validation: Sequence[Large], test: Sequence[Large], seed: int = 0) -
         val = [v for v in validation if v.condition == condition]
         now = [t for t in test if t.condition == condition]
         threshold = calibrate_threshold([int(v.real) for v in val], [float(v.logits.mean()) for v in val])
+        sources = [v.source for v in val]
         for order in ORDERS:
             rng = np.random.default_rng(seed)
             shown = [ordered(v, order, rng) for v in val]
             width = next(
-                (w for w in WIDTHS * 2 if agrees(shown, float(w)) >= AGREEMENT), float(WIDTHS[-1] * 2)
+                (w for w in WIDTHS * 2 if agrees(shown, sources, float(w)) >= AGREEMENT),
+                float(WIDTHS[-1] * 2),
             )
             out.append(
                 _saving(condition, order, now, [ordered(t, order, rng) for t in now], threshold, float(width))
