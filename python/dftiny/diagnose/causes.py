@@ -24,12 +24,14 @@ Kind = Literal[
     "wide range before an activation",
     "one scale for all weights",
     "shifted means",
+    "far from zero",
     "few steps",
     "dead channels",
 ]
 OUTLIER = 3.0  # reach of a channel, relative to nine tenths of the others
 RARE = 4.0  # largest value, relative to what 99.9 % of the values stay below
 WIDER = 1.6  # carried range, relative to the range seen
+FAR = 0.25  # spread of values that all lie on one side of zero, relative to the farthest
 CUT_OFF = 1e-3  # share of values outside the range
 DOMINATES = 0.5  # share of the noise that one reason must have
 SOUND_DB = 40.0  # a rounding that leaves the answer this clean is no cause
@@ -43,6 +45,7 @@ _TRY = {
     "wide range before an activation": "--calibration-method best",
     "one scale for all weights": "export the ONNX model or checkpoint again with dftiny, which scales by channel",
     "shifted means": "--correct-bias",
+    "far from zero": "train again with the constant in the next layer's bias (or with rounding: --recipe phinet_demo_qat)",
     "few steps": "--calibration-method best --correct-bias (or train with rounding: --recipe phinet_demo_qat)",
     "dead channels": "nothing to do for accuracy; train again with fewer channels to save time",
 }
@@ -94,7 +97,7 @@ _Rule = Callable[[Graph, Measured, Alone], "Cause | None"]
 
 
 def _activation(graph: Graph, m: Measured, a: Alone) -> Cause:
-    for rule in (_outlier_rule, _saturated_rule, _wider_rule, _before_rule, _rare_rule):
+    for rule in (_outlier_rule, _saturated_rule, _wider_rule, _before_rule, _far_rule, _rare_rule):
         cause = rule(graph, m, a)
         if cause is not None:
             return cause
@@ -146,6 +149,16 @@ def _before_rule(graph: Graph, m: Measured, a: Alone) -> Cause | None:
         return None
     detail = f"{idle / (high - low):.0%} of {low:.3g} to {high:.3g} does nothing in the {readers[0].kind} behind it"
     return _cause(graph, "wide range before an activation", a.tensor, a.db, detail)
+
+
+def _far_rule(graph: Graph, m: Measured, a: Alone) -> Cause | None:
+    v = m.floats[a.tensor]
+    low, high = float(v.min()), float(v.max())
+    reach = max(abs(low), abs(high))
+    if low * high <= 0 or high - low >= FAR * reach:
+        return None
+    detail = f"values from {low:.3g} to {high:.3g} get {255 * (high - low) / reach:.0f} of the 255 steps, which must reach to zero"
+    return _cause(graph, "far from zero", a.tensor, a.db, detail)
 
 
 def _rare_rule(graph: Graph, m: Measured, a: Alone) -> Cause | None:

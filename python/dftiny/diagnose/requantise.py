@@ -66,7 +66,7 @@ def _fixed(graph: Graph) -> set[int]:
 def numbers(net: FloatNet, seen: Mapping[int, Seen], method: Method) -> Numbers:
     """Scales by `method`, and the weights and biases of `net` at them. `seen`: net's activations (ranges.observe)."""
     graph = net.graph
-    quants = _activation_quants(graph, seen, method)
+    quants = _activation_quants(net, seen, method)
     data: dict[int, np.ndarray] = {}
     for op in graph.ops:
         if op.kind in WEIGHTED:
@@ -74,14 +74,22 @@ def numbers(net: FloatNet, seen: Mapping[int, Seen], method: Method) -> Numbers:
         else:
             for t in op.inputs:
                 if t in net.constants and t not in data:
-                    value = net.constants[t]
-                    quants[t] = quants.get(t) or affine(float(value.min()), float(value.max()))
-                    data[t] = _codes(value, quants[t])
+                    _constant(net, op, t, quants, data)
     return Numbers(quants, data)
 
 
-def _activation_quants(graph: Graph, seen: Mapping[int, Seen], method: Method) -> dict[int, Quant]:
-    groups = scale_groups(graph)
+def _constant(net: FloatNet, op: Op, t: int, quants: dict[int, Quant], data: dict[int, np.ndarray]) -> None:
+    """A constant operand of an operator without weights: at the scale of what it is joined with, or one of its own."""
+    value = net.constants[t]
+    if t not in quants:
+        if op.kind not in _FREE:
+            return  # joined with something whose scale is given, such as the pixels: it stays as it is
+        quants[t] = affine(float(value.min()), float(value.max()))
+    data[t] = _codes(value, quants[t])
+
+
+def _activation_quants(net: FloatNet, seen: Mapping[int, Seen], method: Method) -> dict[int, Quant]:
+    graph, groups = net.graph, scale_groups(net.graph)
     members: dict[int, list[int]] = {}
     for t, r in groups.items():
         members.setdefault(r, []).append(t)
@@ -92,7 +100,11 @@ def _activation_quants(graph: Graph, seen: Mapping[int, Seen], method: Method) -
         live = [seen[t] for t in group if t in seen]
         if given or not live:
             continue
-        made = affine(*chosen_range(joined(live), method))
+        low, high = chosen_range(joined(live), method)
+        joint = [net.constants[t] for t in group if t in net.constants]
+        made = affine(
+            min([low, *(float(c.min()) for c in joint)]), max([high, *(float(c.max()) for c in joint)])
+        )
         quants.update(dict.fromkeys((t for t in group if _is_int8(graph.tensors[t])), made))
     return quants
 

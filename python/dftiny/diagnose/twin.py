@@ -32,6 +32,10 @@ def float_twin(graph: Graph, model: bytes, name: str = "the float model") -> Flo
     for op, other in _pairs(graph, raw, name):
         for t, there in _operands(graph, op, raw, other, name).items():
             constants[t] = _value(raw, there)
+            if not np.isfinite(constants[t]).all():
+                raise _stranger(
+                    graph, name, f"operator {op.index} ({op.kind}) has weights that are not numbers"
+                )
             if t != _bias_of(op) and not _rounds_to(graph.tensors[t], constants[t]):
                 raise _stranger(graph, name, f"operator {op.index} ({op.kind}) has other weights")
     return FloatNet(graph, constants, exact=True)
@@ -109,7 +113,5 @@ def _rounds_to(t: Tensor, value: np.ndarray) -> bool:
     """Whether integers of `t` are `value`, rounded: within one step of them, wherever they lie."""
     assert t.quant is not None
     assert t.data is not None
-    if not np.isfinite(value).all():
-        return False
     step = real(t, np.ones_like(t.data) + t.quant.zero_point.reshape(-1)[0])
     return bool((np.abs(real(t, t.data) - value) <= np.abs(step) * 1.01 + 1e-6 * np.abs(value)).all())

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from twins import POINTWISE, Twins, damaged, twins, weights
 
-from dftiny import graph, int8
+from dftiny import graph, int8, spec
 from dftiny.cli import cli
+from dftiny.diagnose.causes import Kind
 from dftiny.diagnose.floats import input_values, run
 from dftiny.errors import CheckFailed, DftError
 from dftiny.export import stages
@@ -98,8 +100,15 @@ def test_diagnose_with_and_without_the_float_model(tmp_path: Path, ill: Twins) -
         assert done.exit_code == 0, done.output
         assert "outlier channel: operator 2" in done.output
         assert told in done.output
-        assert json.loads((tmp_path / "d.json").read_text())["causes"][0]["op"] == POINTWISE
+        value = json.loads((tmp_path / "d.json").read_text())
+        jsonschema.validate(value, dict(spec.schema("explain")))
+        assert value["causes"][0]["op"] == POINTWISE
     assert "tried on the calibration tiles" in done.output
+
+
+def test_the_schema_knows_every_cause() -> None:
+    known = spec.schema("explain")["$defs"]["kind"]["enum"]
+    assert set(known) == set(get_args(Kind))
 
 
 def test_the_released_model_is_diagnosed_on_its_own_tiles() -> None:

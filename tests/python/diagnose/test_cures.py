@@ -192,6 +192,39 @@ def test_operators_that_move_values_share_their_scale() -> None:
     assert x not in found
 
 
+def test_a_constant_joined_with_a_map_shares_its_scale() -> None:
+    """Joined with the pixels it keeps theirs; joined with a map it widens the map's range."""
+    m = FlatModel()
+    x, p, c = m.act((1, 4, 4, 3), 1.0, -128), m.act((1, 5, 4, 3), 1.0, -128), m.act((1, 5, 4, 2), 0.5)
+    row = m.const(np.full((1, 1, 4, 3), -8, np.int8), 1.0, -128)
+    m.op("CONCATENATION", (x, row), (p,), Axis=1)
+    m.op("CONV_2D", (p, m.const(np.ones((2, 1, 1, 3), np.int8), 0.001), -1), (c,), **conv_options())
+    far, y = m.const(np.full((1, 1, 4, 2), 100, np.int8), 0.5), m.act((1, 6, 4, 2), 0.5)
+    m.op("CONCATENATION", (c, far), (y,), Axis=1)
+    model = m.bytes()
+    g = graph.load(model)
+    tiles = np.random.default_rng(0).integers(0, 256, (4, 4, 4, 3), np.uint8)
+    made = requantised(model, dequantised(g), observe(dequantised(g), tiles), "minmax")
+    again = graph.load(made)
+    assert (again.tensors[row].data == -8).all()
+    assert again.tensors[row].scale == 1.0
+    step = again.tensors[far].scale
+    assert real(again.tensors[far], again.tensors[far].data).max() == pytest.approx(50, abs=step)
+    if tflm.available():
+        x8 = int8.from_pixels(tiles)
+        assert np.array_equal(int8.run(again, x8), tflm.run_tflm(made, x8))
+
+
+def test_values_far_from_zero_are_named() -> None:
+    w = weights(6)
+    w["e"] *= 0.001
+    w["e_bias"][:] = 2.0
+    w["f"] *= 1000
+    t = twins(w)
+    found = causes(t.graph, measured(t.graph, t.net, t.tiles))
+    assert ("far from zero", 6) in [(c.kind, c.op) for c in found[:2]]
+
+
 def test_dead_channels_and_tiny_weights_do_not_overflow() -> None:
     w = weights(6)
     w["c"][2], w["c_bias"][2] = 1e-12, 3.0  # a bias that its weights' scale could not hold
