@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from dftiny import spec
 from dftiny.codegen.protocol_h import shipped_protocol_h
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))  # for verdict_models
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
