@@ -87,9 +87,13 @@ def _refuse_float(raw: RawModel, indices: list[int], where: _Where) -> None:
     for i in indices:
         if i >= 0 and raw.tensors[i].type in _FLOATS:
             t = raw.tensors[i]
+            # The converter's default: int8 inside, float at the edges.
+            edges = any(op.kind == "QUANTIZE" and op.inputs == raw.inputs for op in raw.ops)
             raise DftError(
                 f"{where.name} is a float model: tensor {t.name} is {t.type}",
-                "export int8 with `dftiny export`",
+                "convert with inference_input_type = inference_output_type = int8"
+                if edges
+                else "export int8 with `dftiny export`",
             )
 
 
@@ -132,8 +136,8 @@ def _quant(raw: RawTensor, label: str, where: _Where) -> Quant | None:
     n = len(raw.scale)
     if n == 0:
         return None
-    zero_point = raw.zero_point if len(raw.zero_point) else np.zeros(n, np.int64)
-    if len(zero_point) != n:
+    zero_point = raw.zero_point
+    if len(zero_point) != n:  # without zero points TFLM takes a tensor for one without quantisation
         raise where.refuse(f"{label} has {n} scales and {len(zero_point)} zero points")
     if n > 1 and not (0 <= raw.axis < len(raw.shape) and raw.shape[raw.axis] == n):
         raise where.refuse(f"{label} of shape {list(raw.shape)} has {n} scales along dimension {raw.axis}")
@@ -157,7 +161,10 @@ def _check_edges(raw: RawModel, tensors: tuple[Tensor, ...], where: _Where) -> N
             raise where.refuse(f"its {what} is absent")
         t = tensors[i]
         if t.dtype != np.int8 or t.data is not None or t.quant is None or t.quant.per_channel:
-            raise where.refuse(f"its {what} tensor {t.name} is not an int8 activation with one scale")
+            raise where.refuse(
+                f"its {what} tensor {t.name} is not an int8 activation with one scale",
+                f"convert with inference_{what}_type = int8",
+            )
         if not t.shape or t.shape[0] != 1:
             raise where.refuse(f"its {what} tensor {t.name} has the shape {list(t.shape)}, not batch 1")
 

@@ -153,10 +153,12 @@ def _depthwise(v: View) -> DepthwiseOptions:
         raise Refused(f"has weights of shape {list(w.shape)} for {c_in} input channels")
     if w.shape[1] * w.shape[2] > MAX_TAPS:
         raise Refused(f"sums {w.shape[1] * w.shape[2]} products, more than {MAX_TAPS}")
-    g = _geometry(v.raw.options)
+    g, multiplier = _geometry(v.raw.options), w.shape[3] // c_in
+    if v.raw.options["DepthMultiplier"] != multiplier:  # TFLM believes the option, whatever the shapes say
+        raise Refused(f"has depth multiplier {v.raw.options['DepthMultiplier']}, its weights {multiplier}")
     _conv_shape(v, w, g, w.shape[3])
     _bias(v, w.shape[3])
-    return DepthwiseOptions(*g, multiplier=w.shape[3] // c_in)
+    return DepthwiseOptions(*g, multiplier=multiplier)
 
 
 def _fully_connected(v: View) -> FullyConnectedOptions:
@@ -279,6 +281,13 @@ def _unit_output(out: Tensor) -> None:
 def _logistic(v: View) -> None:
     v.arity(1)
     _unit_output(v.result(v.activation(0).shape))
+    _wide_scale(v.activation(0))
+
+
+def _wide_scale(x: Tensor) -> None:
+    """LOGISTIC and TANH shift their input to Q4.27, to the left and by at most 31 bits."""
+    if not 2**-28 <= x.scale <= 8:
+        raise Refused(f"has an input of scale {x.scale:g}, beyond what TFLM's fixed point holds")
 
 
 def _relu(v: View) -> None:
@@ -302,6 +311,7 @@ def _tanh(v: View) -> None:
     out = v.result(v.activation(0).shape)
     if out.scale != 1.0 / 128 or out.zero_point != 0:
         raise Refused(f"writes {out.name} at scale {out.scale:g}, not 1/128 with zero point 0")
+    _wide_scale(v.activation(0))
 
 
 def _leaky_relu(v: View) -> LeakyReluOptions:

@@ -117,7 +117,7 @@ def _gather(v: View) -> GatherOptions:
     if not 0 <= axis < len(x.shape) or o["BatchDims"] != 0:
         raise Refused(f"gathers along dimension {o['Axis']} with {o['BatchDims']} batch dimensions")
     if v.input(1).dtype == np.int64:
-        raise Refused("has int64 indices, which TFLM refuses: index with int32")
+        raise Refused("has int64 indices, which TFLM refuses: index with int32", "index with int32 constants")
     indices = v.constant(1, ("int32",))
     if indices.ndim != 1 or len(indices) > MAX_TAPS or not ((indices >= 0) & (indices < x.shape[axis])).all():
         raise Refused(f"has an index outside dimension {axis} of shape {list(x.shape)}")
@@ -127,6 +127,8 @@ def _gather(v: View) -> GatherOptions:
 
 
 def _concatenation(v: View) -> ConcatenationOptions:
+    if len(v.raw.inputs) > MAX_PARTS:
+        raise Refused(f"joins {len(v.raw.inputs)} tensors, TFLM at most {MAX_PARTS}", "join in two steps")
     v.arity(1, MAX_PARTS)
     parts = [v.activation(i) for i in range(len(v.raw.inputs))]
     rank, o = len(parts[0].shape), v.raw.options

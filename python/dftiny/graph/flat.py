@@ -39,7 +39,15 @@ _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "DEPTHWISE_CONV_2D": (
         "DepthwiseConv2DOptions",
-        ("StrideH", "StrideW", "DilationHFactor", "DilationWFactor", "Padding", "FusedActivationFunction"),
+        (
+            "StrideH",
+            "StrideW",
+            "DilationHFactor",
+            "DilationWFactor",
+            "Padding",
+            "FusedActivationFunction",
+            "DepthMultiplier",
+        ),
     ),
     "MAX_POOL_2D": (
         "Pool2DOptions",

@@ -69,14 +69,20 @@ class View:
         """Input i, a constant of one of these types."""
         t = self.input(i)
         if t.data is None or t.dtype.name not in types:
-            raise Refused(f"needs a constant {' or '.join(types)} tensor as input {i}, {t.name} is not one")
+            raise Refused(
+                f"needs a constant {' or '.join(types)} tensor as input {i}, {t.name} is not one",
+                "make axes, shapes, indices and amounts constants of that type before converting",
+            )
         return t.data
 
 
 def int8_activation(t: Tensor) -> Tensor:
     """`t`, if it is int8 with one scale; Refused otherwise."""
     if t.dtype != np.int8:
-        raise Refused(f"works on tensor {t.name} of {t.dtype.name}, not int8")
+        raise Refused(
+            f"works on tensor {t.name} of {t.dtype.name}, not int8",
+            "keep integers out of the model: compute on int8 or before it",
+        )
     if t.quant is None:
         raise Refused(f"works on tensor {t.name}, which has no quantisation")
     if t.quant.per_channel:
@@ -90,12 +96,16 @@ def same_quant(*tensors: Tensor) -> None:
     for t in tensors[1:]:
         if first.quant is None or not first.quant.same(t.quant):
             raise Refused(
-                f"has different quantisation at {first.name} and {t.name}, which TFLM's kernel would ignore"
+                f"has different quantisation at {first.name} and {t.name}, which TFLM's kernel would ignore",
+                "calibrate again with one converter run, which gives these tensors one scale, or put a QUANTIZE between",
             )
 
 
 def spatial(t: Tensor) -> tuple[int, int, int]:
     """(height, width, channels) of a map [1, H, W, C]; Refused otherwise."""
     if len(t.shape) != 4 or t.shape[0] != 1:
-        raise Refused(f"works on tensor {t.name} of shape {list(t.shape)}, not [1, H, W, C]")
+        raise Refused(
+            f"works on tensor {t.name} of shape {list(t.shape)}, not [1, H, W, C]",
+            "export with batch 1; a signal in time is a map of height 1",
+        )
     return t.shape[1], t.shape[2], t.shape[3]

@@ -198,9 +198,29 @@ def _logistic_scale(m: FlatModel) -> None:
     m.op("LOGISTIC", m.ops[-1].outputs, (m.act((1, 2), 0.5, 0),))
 
 
+def _tiny_logistic(m: FlatModel) -> None:
+    """Found by tools/campaign mutate, seed 960: the input's multiplier would be a right shift."""
+    x = m.ops[-1].outputs[0]
+    m.tensors[x].scale = np.array([1e-12], np.float32)
+    m.op("LOGISTIC", (x,), (m.act((1, 2), 1 / 256, -128),))
+
+
+def _other_multiplier(m: FlatModel) -> None:
+    """Found with damaged files: TFLM believes the option, and computed something else than the oracle."""
+    m.ops[1].options["DepthMultiplier"] = 3
+
+
+def _no_zero_points(m: FlatModel) -> None:
+    """Likewise: TFLM then takes the tensor for one without scale."""
+    m.tensors[m.ops[0].outputs[0]].zero_point = np.zeros(0, np.int64)
+
+
 @pytest.mark.parametrize(
     ("breaks", "words"),
     [
+        (_other_multiplier, ["operator 1 (DEPTHWISE_CONV_2D)", "depth multiplier 3, its weights 2"]),
+        (_no_zero_points, ["tensor 3 (t3) has 1 scales and 0 zero points"]),
+        (_tiny_logistic, ["operator 4 (LOGISTIC)", "beyond what TFLM's fixed point holds"]),
         (_float, ["float model: tensor t0 is float32", "dftiny export"]),
         (_unknown, ["operator 4 is COS", "does not know"]),
         (_no_quant, ["operator 1 (DEPTHWISE_CONV_2D)", "no quantisation"]),
@@ -233,6 +253,32 @@ def test_refuses_models_it_cannot_run(breaks: Callable[[FlatModel], None], words
     m = small()
     breaks(m)
     refused(m.bytes(), *words)
+
+
+@pytest.mark.parametrize("kind", sorted(spec.ops()["instead"]))
+def test_what_stays_outside_is_refused_with_the_nearest_rewrite(kind: str) -> None:
+    m = small()
+    m.op(kind, m.ops[-1].outputs, (m.act((1, 2)),))
+    refused(m.bytes(), f"operator 4 is {kind}, which dftiny does not know; {spec.ops()['instead'][kind]}")
+    assert kind not in spec.ops()["op"]
+
+
+def test_int8_inside_and_float_at_the_edges_says_how_to_convert() -> None:
+    m = small()
+    x = m.act((1, 8, 8, 3), None, dtype="float32")
+    m.op("QUANTIZE", (x,), (0,))
+    m.ops.insert(0, m.ops.pop())
+    m.inputs = (x,)
+    refused(m.bytes(), "is a float model", "inference_input_type = inference_output_type = int8")
+
+
+def test_an_operator_of_constants_alone_is_refused() -> None:
+    m = small()
+    two = (m.const(np.ones((1, 2), np.int8), 0.5) for _ in range(2))
+    total = m.act((1, 2), 0.5, 0)
+    m.op("ADD", tuple(two), (total,))
+    m.op("ADD", (m.ops[3].outputs[0], total), (m.act((1, 2), 0.5, 0),))
+    refused(m.bytes(), "operator 4 (ADD) reads constants only")
 
 
 def test_names_a_custom_operator() -> None:
