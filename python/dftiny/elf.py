@@ -85,6 +85,7 @@ _OUTPUT = re.compile(r"^(\.[\w.]+|/DISCARD/)")
 _KINDS: Mapping[str, str] = {
     ".vectors": "text",
     ".text": "text",
+    ".code": "text",
     ".rodata": "rodata",
     ".data": "data",
     ".bss": "bss",

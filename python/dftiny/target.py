@@ -22,7 +22,8 @@ CORES = ("cortex-m7", "cortex-m4", "cortex-m33")
 
 @dataclass(frozen=True)
 class Region:
-    """One piece of memory. `stack_bytes` is reserved at its bottom; `arena` regions hold activations."""
+    """One piece of memory. `stack_bytes` is reserved at its bottom; `arena` regions hold activations; functions whose
+    names match one of `code` are copied here at start and run here."""
 
     name: str
     kind: str
@@ -31,6 +32,7 @@ class Region:
     align: int
     arena: bool
     stack_bytes: int
+    code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def _region(value: Mapping[str, Any]) -> Region:
         align=int(value.get("align", 16)),
         arena=bool(value.get("arena", False)),
         stack_bytes=int(value.get("stack_bytes", 0)),
+        code=tuple(str(p) for p in value.get("code", ())),
     )
 
 

@@ -96,9 +96,8 @@ class H743:
         for region in load_target("stm32h743").regions:
             if region.name == "d2":
                 continue  # off at reset: mapped when its clock is turned on
-            rights = unicorn.UC_PROT_READ | (
-                unicorn.UC_PROT_EXEC if region.kind == "flash" else unicorn.UC_PROT_WRITE
-            )
+            rights = unicorn.UC_PROT_READ | (0 if region.kind == "flash" else unicorn.UC_PROT_WRITE)
+            rights |= unicorn.UC_PROT_EXEC if region.kind == "flash" or region.code else 0
             self.uc.mem_map(region.origin, region.bytes, rights)
             if region.kind == "ram":  # what a real RAM wakes up with is not zero
                 self.uc.mem_write(region.origin, b"\xa5" * region.bytes)

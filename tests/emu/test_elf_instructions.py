@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 from h743 import H743
 
 from dftiny import spec
 from dftiny.build import build
 from dftiny.bundle import Bundle
+from dftiny.codegen.linker_ld import NULL_BYTES
 from dftiny.errors import CheckFailed
 from dftiny.link.device import Device
 from dftiny.target import load_target
@@ -96,6 +99,26 @@ def test_recursion_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(CheckFailed, match=r"recursion: loops.* -> loops"):
         build(None, "mps2_an500", tmp_path / "out", engine="echo")
     assert not (tmp_path / "out").exists()
+
+
+def test_inner_loops_run_in_the_itcm(aot_elf: Callable[[str], Path]) -> None:
+    itcm = load_target("stm32h743").region("itcm")
+    with aot_elf("nucleo_h743zi").open("rb") as f:
+        symbols = list(ELFFile(f).get_section_by_name(".symtab").iter_symbols())
+    at = {s.name: s["st_value"] for s in symbols if s["st_info"]["type"] == "STT_FUNC"}
+    hot = {n for n in at if any(fnmatchcase(n, p) for p in itcm.code)}
+    assert {"dft_conv_pairs", "dft_conv_widen"} <= hot
+    assert all(NULL_BYTES <= at[n] < itcm.bytes for n in hot)
+    assert all(at[n] >= 0x08000000 for n in at if n.startswith(("dft_session", "uart_", "dft_run")))
+
+
+def test_all_inner_loops_fit_there_at_once() -> None:
+    """So no network can fail to link for their sake."""
+    itcm = load_target("stm32h743").region("itcm")
+    kernels = spec.code_size()["kernel"]
+    sizes = [n for name, n in kernels.items() if any(fnmatchcase(name, p) for p in itcm.code)]
+    assert len(sizes) > 50
+    assert NULL_BYTES + sum(n + 3 & ~3 for n in sizes) <= itcm.bytes
 
 
 def test_what_is_no_elf_is_one_sentence(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from unicorn import arm_const
 
 from dftiny import spec
 from dftiny.bundle import Bundle
+from dftiny.codegen.linker_ld import NULL_BYTES
 from dftiny.fault import fault_text, read_fault
 from dftiny.link.device import Device
 from dftiny.link.questions import Questions
@@ -105,11 +106,12 @@ def test_the_memory_protection_it_asked_for(elf: Path) -> None:
     assert sorted(regions) == list(range(MPU_REGIONS))  # those that it does not use are cleared
     h743 = load_target("stm32h743")
     for region in h743.regions:
-        wanted = {"flash": "rx", "itcm": "-"}.get(region.name, "rw")
-        for address in (region.origin, region.origin + region.bytes - 4):
+        wanted = {"flash": "rx", "itcm": "rx"}.get(region.name, "rw")
+        first = region.origin + (NULL_BYTES if region.code else 0)
+        for address in (first, region.origin + region.bytes - 4):
             assert protection(regions, address) == wanted, (region.name, hex(address))
     dtcm = h743.statics_region.origin
-    assert {protection(regions, a) for a in (dtcm - 4, dtcm - 65536, 0x60000000, 0xDFFFFFFC)} == {"-"}
+    assert {protection(regions, a) for a in (0, NULL_BYTES - 4, dtcm - 4, dtcm - 65536, 0x60000000, 0xDFFFFFFC)} == {"-"}
     assert {protection(regions, a) for a in (0x40004800, 0x58024400, 0xE000ED08)} == {"default"}
 
 

@@ -13,6 +13,7 @@
 extern uint32_t __dft_stack_low[], __dft_stack_high[];
 extern uint8_t __dft_data_start[], __dft_data_end[], __dft_data_load[];
 extern uint8_t __dft_bss_start[], __dft_bss_end[];
+extern uint8_t __dft_code_start[], __dft_code_end[], __dft_code_load[];
 
 int main(int argc, char **argv);
 void dft_fault_checked(const cortex_m_frame *frame);
@@ -39,7 +40,9 @@ dft_stack dft_linked_stack(void) { return (dft_stack){__dft_stack_low, __dft_sta
 void dft_reset(void) {
     SCB_CPACR |= CPACR_FPU;
     __asm volatile("dsb\n isb" ::: "memory");
+    memcpy(__dft_code_start, __dft_code_load, (size_t)(__dft_code_end - __dft_code_start));
     memcpy(__dft_data_start, __dft_data_load, (size_t)(__dft_data_end - __dft_data_start));
+    __asm volatile("dsb\n isb" ::: "memory"); /* code was written */
     memset(__dft_bss_start, 0, (size_t)(__dft_bss_end - __dft_bss_start));
     (void)main(0, NULL);
     dft_on_fault(NULL);

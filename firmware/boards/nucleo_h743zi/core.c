@@ -19,10 +19,11 @@ void core_protect(const void *stack_low) {
     mpu_off();
     /* External memory at 0x60000000-0xDFFFFFFF (subregions 3 to 6): there is none, and the core may not guess. */
     mpu_region(0, 0, MPU_SIZE(32) | MPU_SUBREGIONS_OFF(0x87u) | MPU_NO_ACCESS | MPU_NO_EXECUTE);
-    mpu_region(1, DFT_ITCM_ORIGIN, MPU_SIZE(16) | MPU_NO_ACCESS | MPU_NO_EXECUTE);
+    mpu_region(1, DFT_ITCM_ORIGIN, MPU_SIZE(16) | MPU_READ_ONLY); /* inner loops, copied there by dft_reset */
     mpu_region(2, DFT_FLASH_ORIGIN, MPU_SIZE(21) | MPU_READ_ONLY | MPU_WRITE_THROUGH);
     mpu_region(3, 0x20000000u, MPU_SIZE(29) | MPU_READ_WRITE | MPU_NO_EXECUTE | MPU_WRITE_BACK);
     mpu_guard_below(4, stack_low);
+    mpu_region(5, DFT_ITCM_ORIGIN, MPU_SIZE(8) | MPU_NO_ACCESS | MPU_NO_EXECUTE); /* null pointers */
     mpu_on();
 }
 

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Traps on null pointers, on what lies below the stack, on writes to flash, on code in RAM. */
+/* Traps on null pointers, on what lies below the stack, on writes to flash, on code in RAM
+ * other than the ITCM, which is read-only. */
 void core_protect(const void *stack_low);
 
-#define CORE_REGIONS 5u
+#define CORE_REGIONS 6u
 
 /* How many regions are in force; 0 while the unit is off. */
 uint32_t core_protected_regions(void);
