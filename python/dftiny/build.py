@@ -63,6 +63,7 @@ class _Job:
     toolchain: str
     has_bundle: bool
     sanitize: bool
+    paired_loads: bool
     jobs: int
     debug: bool
     tflm: Tflm | None
@@ -75,12 +76,14 @@ def build(
     *,
     engine: str = "aot",
     sanitize: bool = False,
+    paired_loads: bool = False,
     jobs: int = 2,
     debug: bool = False,
     tflm: Tflm | None = None,
 ) -> Manifest:
     """Build the firmware of `board` with `engine` into the stage folder `out`; prints what it used.
 
+    `paired_loads` takes the other variant of the convolutions, for those who can measure cycles (both give the same bits).
     `bundle` may be None for the echo engine only. Raises DftError for wrong use and a missing toolchain,
     CheckFailed when something does not fit its region or does not compile.
     """
@@ -91,6 +94,8 @@ def build(
         raise DftError(f"there is no firmware for board {name!r}", "see firmware/boards for how to write one")
     if sanitize and toolchain != "native":
         raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
+    if paired_loads and toolchain == "native":
+        raise DftError("--paired-loads chooses between kernels of the Cortex-M7", "use --board nucleo_h743zi")
     if engine == "tflm":
         _require_tflm(tflm, toolchain)
     parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
@@ -106,6 +111,7 @@ def build(
             toolchain,
             bundle is not None,
             sanitize,
+            paired_loads,
             jobs,
             debug,
             tflm,
@@ -122,7 +128,7 @@ def build(
             "build",
             files=sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()),
             parents=parents,
-            config={"board": name, "engine": engine, "sanitize": sanitize},
+            config={"board": name, "engine": engine, "sanitize": sanitize, "paired_loads": paired_loads},
             metrics={"regions": sizes["regions"]},
             tools={**tool_versions(), **_tool_versions(toolchain), **_tflm_version(job)},
         )
@@ -190,6 +196,7 @@ def _compile(job: _Job) -> None:
         f"-DDFT_GEN={job.folder / 'gen'}",
         f"-DDFT_BUNDLE={job.folder / 'bundle' if job.has_bundle else ''}",
         f"-DDFT_SANITIZE={'ON' if job.sanitize else 'OFF'}",
+        f"-DDFT_PAIRED_LOADS={'ON' if job.paired_loads else 'OFF'}",
     ]
     if job.tflm is not None and job.engine == "tflm":
         configure.append(f"-DTFLM_ROOT={job.tflm.root.resolve()}")

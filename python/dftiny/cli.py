@@ -418,6 +418,11 @@ def budget(
     show_default=True,
     help="What answers: the model's generated code, TensorFlow Lite Micro, or an echo.",
 )
+@click.option(
+    "--paired-loads",
+    is_flag=True,
+    help="The other variant of the convolutions: more instructions, by a model of the core fewer cycles.",
+)
 @click.option("--sanitize", is_flag=True, help="Host board: with address and undefined-behaviour sanitizers.")
 @click.option(
     "--tflm-root",

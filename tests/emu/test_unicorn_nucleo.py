@@ -13,8 +13,10 @@ from h743 import H743, MPU_REGIONS, Wrong, registers
 from unicorn import arm_const
 
 from dftiny import spec
+from dftiny.build import build
 from dftiny.bundle import Bundle
 from dftiny.codegen.linker_ld import NULL_BYTES
+from dftiny.errors import DftError
 from dftiny.fault import fault_text, read_fault
 from dftiny.link.device import Device
 from dftiny.link.questions import Questions
@@ -111,7 +113,9 @@ def test_the_memory_protection_it_asked_for(elf: Path) -> None:
         for address in (first, region.origin + region.bytes - 4):
             assert protection(regions, address) == wanted, (region.name, hex(address))
     dtcm = h743.statics_region.origin
-    assert {protection(regions, a) for a in (0, NULL_BYTES - 4, dtcm - 4, dtcm - 65536, 0x60000000, 0xDFFFFFFC)} == {"-"}
+    assert {
+        protection(regions, a) for a in (0, NULL_BYTES - 4, dtcm - 4, dtcm - 65536, 0x60000000, 0xDFFFFFFC)
+    } == {"-"}
     assert {protection(regions, a) for a in (0x40004800, 0x58024400, 0xE000ED08)} == {"default"}
 
 
@@ -244,6 +248,16 @@ def test_every_operator_is_proved_on_the_chip(aot_elf: Callable[[str], Path], bu
     (kernels,) = (o for o in examine(broken, elf.parent).outcomes if o.name == "kernels")
     assert bundle.ops[0].kind == "CONV_2D"
     assert (kernels.status, kernels.detail) == ("failed", 0)
+
+
+def test_the_other_convolutions_give_the_same_bits(bundle: Bundle, tmp_path: Path) -> None:
+    build(bundle.folder, "nucleo_h743zi", tmp_path / "paired", paired_loads=True)
+    chip = H743(tmp_path / "paired" / "firmware.elf")
+    chip.cycles_a_look = 200_000
+    (kernels,) = (o for o in examine(chip, tmp_path / "paired").outcomes if o.name == "kernels")
+    assert (kernels.status, kernels.detail) == ("passed", len(bundle.ops))
+    with pytest.raises(DftError, match="Cortex-M7"):
+        build(bundle.folder, "host", tmp_path / "host", paired_loads=True)
 
 
 def largest_constant(elf: Path) -> int:

@@ -28,7 +28,12 @@ def test_what_is_left_behind(nucleo: Path) -> None:
     names = {n for n in manifest.files if "/" not in n}
     assert names == {"firmware.elf", "firmware.bin", "firmware.hex", "firmware.map", "size.json"}
     assert "gen/link.ld" in manifest.files
-    assert manifest.config == {"board": "nucleo_h743zi", "engine": "echo", "sanitize": False}
+    assert manifest.config == {
+        "board": "nucleo_h743zi",
+        "engine": "echo",
+        "sanitize": False,
+        "paired_loads": False,
+    }
 
 
 def test_the_binary_begins_with_stack_and_reset(nucleo: Path) -> None:
@@ -61,7 +66,7 @@ def test_objects_of_the_map_add_up_to_the_sections(nucleo: Path) -> None:
     sizes = json.loads((nucleo / "size.json").read_text())
     total = {k: sum(o.get(k, 0) for o in sizes["objects"].values()) for k in ("text", "rodata", "arena")}
     sections = sizes["sections"]
-    assert total["arena"] == sections[".dft_axi"]
+    assert total["arena"] == sum(n for name, n in sections.items() if name.startswith(".dft_"))
     assert abs(total["text"] - sections[".text"] - sections[".vectors"]) <= 16
     assert abs(total["rodata"] - sections[".rodata"]) <= 16
     assert sizes["objects"]["uart.c"]["bss"] >= 2048
