@@ -45,7 +45,7 @@ static uint32_t take_ones(bits *b) {
         /* The bits behind the valid ones are zero: they end the count, and then it was one too few. */
         const uint32_t run = b->word == UINT32_MAX ? 32u : (uint32_t)__builtin_clz(~b->word);
         if (run < b->have) {
-            b->word <<= run + 1u;
+            b->word = b->word << run << 1; /* by 32 in one step is undefined */
             b->have -= run + 1u;
             return ones + run;
         }

@@ -157,7 +157,7 @@ class Conveyor:
             self._device.check_silence(
                 max(transfer.losses if transfer else 0, running.asked if running else 0)
             )
-        elif now - running.started_s > self._device.run_limit_s():
+        if running is not None and now - running.started_s > self._device.run_limit_s():
             raise LinkLost(f"the board on {self._channel.name} stopped answering in the middle of a run")
 
     def _lost(self) -> None:
@@ -246,7 +246,7 @@ class Conveyor:
             running.ask_s = now + BUSY_S
         elif status == "no_photo":
             self._device.begin_photo()
-            running.ask_s = now
+            running.ask_s = now if running.asked == 1 else now + BUSY_S
         elif status in ("no_input", "bad_crc", "other_session"):
             self._recover()
         else:
