@@ -27,13 +27,17 @@ ROW = 32  # tiles computed between two steps of the progress bar
 
 def tile_evidence(picture: Picture, side: int, model: VerdictModel, engine: Engine) -> NDArray[np.float64]:
     """Evidence in nats of every tile [rows, columns], NaN where it is flat; with a progress bar."""
+    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import track
 
     grid = tile_grid(picture.pixels.shape[0], picture.pixels.shape[1], side)
     numbers = np.flatnonzero(textures(picture.pixels, side) >= FLAT_TEXTURE)
     out = np.full(grid[0] * grid[1], np.nan)
     starts = range(0, len(numbers), ROW)
-    for start in track(starts, description=f"map {picture.path.name}", disable=len(starts) < 2):
+    console = Console(stderr=True)  # stdout is for findings, perhaps as JSON
+    title = f"map {escape(picture.path.name)}"
+    for start in track(starts, description=title, disable=len(starts) < 2, console=console):
         part = numbers[start : start + ROW]
         outputs = engine.outputs(cut(picture.pixels, side, part)).astype(int)
         out[part] = model.evidence[outputs + 128] / UNIT

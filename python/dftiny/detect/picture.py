@@ -40,6 +40,8 @@ def open_picture(path: Path) -> Picture:
     """Decode a PNG, JPEG or WebP file. DftError with the file's name for anything else, damaged or too large."""
     from PIL import Image, UnidentifiedImageError
 
+    if not path.exists():
+        raise DftError(f"{path} does not exist", "check the name")
     if path.is_dir():
         raise DftError(f"{path} is a folder", "give the pictures in it: dftiny detect FOLDER/*.jpg")
     try:

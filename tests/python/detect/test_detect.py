@@ -138,7 +138,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], None], str]] = {
     "other.gif": (lambda p: Image.new("RGB", (200, 200)).save(p), "not a PNG, JPEG or WebP"),
     "strip.png": (lambda p: Image.new("1", (40_000, 2)).save(p), "40000x2"),
     "folder.png": (lambda p: p.mkdir(), "is a folder"),
-    "absent.png": (lambda p: p.unlink(missing_ok=True), "No such file"),
+    "absent.png": (lambda p: p.unlink(missing_ok=True), "does not exist"),
     "cut.jpg": (lambda p: (Image.fromarray(natural(300, 400)).save(p), p.write_bytes(p.read_bytes()[:9000])), "truncated"),
 }  # fmt: skip
 
@@ -216,6 +216,14 @@ def test_a_map_lies_upright_and_its_tiles_where_they_were_looked_at(detect: Dete
     above, below = shown[:256, :256], shown[256:512, :256]
     assert np.abs(above - above[:, :, :1]).max() == 0  # grey: nothing to say there
     assert np.abs(below[:, :, 0] - below[:, :, 2]).mean() > 20
+
+
+def test_a_progress_bar_leaves_the_json_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    Image.fromarray(natural(1024, 768)).save(tmp_path / "large.png")  # more tiles than one step of the bar
+    detect_command([tmp_path / "large.png"], runs=tmp_path, as_json=True, map_path=tmp_path / "m.png")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["photos"][0]["map"] == str(tmp_path / "m.png")
+    assert "map large.png" in captured.err
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
