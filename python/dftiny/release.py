@@ -24,9 +24,10 @@ from dftiny.data.photos import Photo, demo_photos, seed_of
 from dftiny.data.tiles import tiles
 from dftiny.errors import DftError
 from dftiny.evaluate import METRICS
-from dftiny.verdict.validation import fit_verdict
+from dftiny.verdict.validation import fit_verdict, table
 
 CALIBRATION_TILES = 40
+VERDICTS = "## When it says real or fake"
 # Four real tiles and one fake of four generators, two of them held out.
 GOLDEN_KINDS = ("real", "tconv", "real", "nearest", "real", "pixshuf", "real", "bilinear")
 COPIED = ("checkpoint.safetensors", "recipe.toml")
@@ -100,7 +101,10 @@ def add_verdict(model: Path, data: Path) -> None:
     old = read_manifest(model, "model")
     if read_manifest(data, "data").digest != old.parents["data"]:
         raise DftError(f"{model} was not trained on {data}", "give the data folder of its training")
-    fit_verdict(model / MODEL, data, model / VERDICT)
+    verdict = fit_verdict(model / MODEL, data, model / VERDICT)
+    card = (model / "card.md").read_text(encoding="utf-8")
+    with atomic_write(model / "card.md", "w") as f:
+        f.write(with_verdicts(card, table(verdict)))
     write_manifest(
         model,
         "model",
@@ -110,6 +114,17 @@ def add_verdict(model: Path, data: Path) -> None:
         metrics=old.metrics,
         tools=old.tools,
     )
+
+
+def with_verdicts(card: str, figures: str) -> str:
+    """The card with its section on verdicts, in place of an earlier one."""
+    before, found, after = card.partition(VERDICTS)
+    rest = after[after.find("\n## ") + 1 :] if found and "\n## " in after else ""
+    text = (
+        f"{VERDICTS}\nOn the validation photographs, parts called real, fake and undecided, tiles shown, and how often the\n"
+        "end was that of all tiles. After compression nothing is confirmed as real. Fitted by `dftiny verdict`.\n\n"
+    )
+    return f"{before.rstrip()}\n\n{text}```\n{figures}\n```\n" + (f"\n{rest}" if rest else "")
 
 
 def _calibration(path: Path, data: Path, rows: Sequence[ImageRow]) -> list[str]:

@@ -168,8 +168,8 @@ def table(verdict: VerdictFile) -> str:
     lines = [
         f"{'condition':<15}{'label':<7}{'images':>7}{'real':>8}{'fake':>8}{'undecided':>11}{'tiles':>8}{'agree':>8}"
     ]
-    for condition, labels in verdict.validation.items():
-        for label, v in labels.items():
+    for condition, labels in sorted(verdict.validation.items()):
+        for label, v in sorted(labels.items()):
             cells = "".join(f"{v[k]:>{w}.3f}" for k, w in (("real", 8), ("fake", 8), ("undecided", 11)))
             lines.append(
                 f"{condition:<15}{label:<7}{v['images']:>7}{cells}{v['tiles']:>8.1f}{v['agreement']:>8.3f}"

@@ -11,8 +11,10 @@ from dftiny import spec
 from dftiny.artifact import read_manifest
 from dftiny.data.photos import _table
 from dftiny.errors import DftError
-from dftiny.release import release
+from dftiny.release import VERDICTS, release, with_verdicts
 from dftiny.train.recipe import parse_recipe
+from dftiny.verdict.file import load_verdict
+from dftiny.verdict.validation import table
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
@@ -62,6 +64,17 @@ def test_golden_tiles_hold_both_verdicts() -> None:
     assert len(labels) >= 8
     assert set(said.tolist()) == {True, False}
     assert (said == labels).mean() >= 0.75
+
+
+def test_a_card_says_what_verdicts_are_worth_once() -> None:
+    folder = spec.models_dir() / "phinet_demo_128.demo"
+    card = (folder / "card.md").read_text()
+    assert card.count(VERDICTS) == 1
+    assert table(load_verdict(folder / "verdict.json")) in card
+    again = with_verdicts("# a\n\n" + with_verdicts("text", "old").strip() + "\n\n## Credits\n- b\n", "new")
+    assert "old" not in again
+    assert again.count(VERDICTS) == 1
+    assert again.endswith("## Credits\n- b\n")
 
 
 def test_stages_of_two_runs_are_refused(tmp_path: Path) -> None:
