@@ -17,6 +17,9 @@ static const uint8_t order_3x3[7][9] = {
     {0, 2, 5, 1, 3, 7, 4, 6, 8},
 };
 
+/* Where a column of a row of five and of seven lies. */
+static const uint8_t order_wide[2][7] = {{0, 2, 4, 1, 3}, {0, 2, 1, 3, 5, 4, 6}};
+
 static int32_t word(const int8_t *at)
 {
     uint32_t value = 0;
@@ -61,7 +64,9 @@ static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int
     int32_t sum = 0;
     for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
         uint32_t tap = first + k;
-        if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
+        if (p->kind == DFT_DEPTHWISE_WIDE) {
+            tap = first + order_wide[p->kernel_w == 7u][k];
+        } else if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
             tap = order_3x3[p->kind - 1u][tap];
         }
         sum += value(p, in, x, c) * weights[tap];

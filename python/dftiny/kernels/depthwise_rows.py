@@ -19,8 +19,8 @@ from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
-# DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN, PLANES_S1, PLANES_S2
-_ANY, _S1, _S2, _R1, _S2R2, _PLAIN, _P1, _P2 = range(8)
+# DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN, PLANES_S1, PLANES_S2, WIDE
+_ANY, _S1, _S2, _R1, _S2R2, _PLAIN, _P1, _P2, _WIDE = range(9)
 _ONE_ROW = (0, 1, 3, 4, 2, 6, 5, 7, 8)
 _ORDERS = {
     _S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8),
@@ -31,6 +31,8 @@ _ORDERS = {
     _P2: (0, 3, 1, 4, 6, 2, 7, 5, 8),
 }
 _NAMES = {_S1: "s1", _S2: "s2", _R1: "r1", _S2R2: "s2r2", _P1: "p1", _P2: "p2"}
+_WIDE_ROW = {5: (0, 3, 1, 4, 2), 7: (0, 2, 1, 3, 5, 4, 6)}  # columns of a row of weights as they lie
+_WIDE_TILE, _WIDE_PAIR = 4, 16  # outputs; bytes of two columns of four channels
 _SHIFTS = 16
 _RECORD_BEYOND = 9  # bias, multiplier, shift
 _COPY_BYTES = 8 << 10  # at most, unless one channel takes more; that many for a choice of 16 pixels or more
@@ -56,9 +58,11 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     kind = _kind(window, made.right, rows)
     if choice.planes is not None:
         kind = _planes_kind(window)
+    elif kind == _ANY and _is_wide(window, graph, step):
+        kind = _WIDE
     table = _table(graph, step, kind)
     tiles = _tiles(kind, made.right, table is None)
-    pointers = [("records", Const("int8_t", "weights", _records(made, kind)))]
+    pointers = [("records", Const("int8_t", "weights", _records(made, kind, window.kernel)))]
     if table is not None:
         pointers.append(("table", Const("int8_t", "tables", table)))
     return RowCall(
@@ -82,17 +86,35 @@ def planes_for(graph: Graph, step: Step) -> Planes | None:
     left, outputs = window.pad[1], window.out_size[1]
     columns = _columns(window, _planes_kind(window))
     reach = (outputs - 1) * window.stride[1] + 3
-    single = graph.tensors[step.op.outputs[0]].shape[3] == graph.tensors[step.sources[0]].shape[3]
-    if not single or left > 1 or reach > left + window.in_size[1] + 1 or outputs < 2 or columns > _BYTE:
+    if (
+        not _is_single(graph, step)
+        or left > 1
+        or reach > left + window.in_size[1] + 1
+        or outputs < 2
+        or columns > _BYTE
+    ):
         return None
     return Planes(columns, left, graph.tensors[step.op.inputs[0]].zero_point)
+
+
+def _is_single(graph: Graph, step: Step) -> bool:
+    """One output channel for each of the input's."""
+    return graph.tensors[step.op.outputs[0]].shape[3] == graph.tensors[step.sources[0]].shape[3]
 
 
 def _planes_kind(window: _Window) -> int:
     return _P1 if window.stride[1] == 1 else _P2
 
 
+def _is_wide(window: _Window, graph: Graph, step: Step) -> bool:
+    """Five or seven columns, several rows, one product a channel: made by depthwise_wide_rows."""
+    high, wide = window.kernel
+    return wide in _WIDE_ROW and high > 1 and window.stride[1] <= 2 and _is_single(graph, step)
+
+
 def _function(kind: int) -> str:
+    if kind == _WIDE:
+        return "dft_depthwise_wide_rows"
     if kind in (_P1, _P2):
         return "dft_depthwise_planes_rows"
     return "dft_depthwise_rows" if kind in _NAMES else "dft_depthwise_taps_rows"
@@ -182,7 +204,7 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
         ("stride_w", window.stride[1]),
         ("pad_left", window.pad[1]),
         ("kind", kind),
-        ("record", _RECORD_BEYOND + len(_ORDERS.get(kind, range(window.kernel[0] * window.kernel[1])))),
+        ("record", _RECORD_BEYOND + len(_order(kind, window.kernel))),
         ("out_zp", y.zero_point),
         ("in_zp", x.zero_point),
         ("columns", _columns(window, kind)),
@@ -192,11 +214,11 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2, _P1: 2, _P2: 2}.get(kind, 1)
+    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2, _P1: 2, _P2: 2, _WIDE: _WIDE_TILE}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
     columns = max(needed, window.pad[1] + window.in_size[1] + (kind in (_P1, _P2)))
-    together = {_S2: 2, _S2R2: 4, _P1: 2, _P2: 2}.get(kind, 1)
+    together = {_S2: 2, _S2R2: 4, _P1: 2, _P2: 2, _WIDE: 2}.get(kind, 1)
     return -(-columns // together) * together
 
 
@@ -210,8 +232,11 @@ def _block(window: _Window, kind: int, channels: int) -> int:
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:
     """Two words a column and channel of a quad; with stride 2 three words a pair of columns, or ten words
-    four columns. Planes take one of zero points. Else copied rows, or one of zero points."""
+    four columns. Planes take one of zero points; wide windows four channels, the weights of one, results. Else copied rows, or one of zero points."""
     columns = _columns(window, kind)
+    if kind == _WIDE:
+        results = -(-window.out_size[1] // _WIDE_TILE) * _WIDE_TILE * 4
+        return window.kernel[0] * (columns // 2 * _WIDE_PAIR + 4 * (window.kernel[1] - 1)) + results
     if kind != _ANY:
         return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40, _P1: 2, _P2: 2}.get(kind, 0)
     block = _block(window, kind, channels)
@@ -229,17 +254,24 @@ def _tiles(kind: int, right: np.ndarray, relu: bool) -> list[str]:
     return [f"{name}_{e}" if (right == e).any() else "" for e in range(1, _SHIFTS + 1)]
 
 
+def _order(kind: int, kernel: tuple[int, int]) -> list[int]:
+    """Which tap lies where in a record."""
+    if kind == _WIDE:
+        return [row * kernel[1] + column for row in range(kernel[0]) for column in _WIDE_ROW[kernel[1]]]
+    return list(_ORDERS.get(kind, range(kernel[0] * kernel[1])))
+
+
 def _names(tiles: list[str]) -> Field:
     """The tiles as C."""
     return cast(Field, tuple(f"DFT_DEPTHWISE_TILE({t})" if t else "0" for t in tiles))
 
 
-def _records(made: _Channels, kind: int) -> np.ndarray:
+def _records(made: _Channels, kind: int, kernel: tuple[int, int]) -> np.ndarray:
     """int8[channels · record]."""
-    order = _ORDERS.get(kind, range(made.weights.shape[1]))
+    order = _order(kind, kernel)
     parts = (
         made.head.astype("<i4").view(np.int8).reshape(-1, 8),
-        made.weights[:, list(order)].astype(np.int8),
+        made.weights[:, order].astype(np.int8),
         (made.right - 1).astype(np.int8)[:, None],
     )
     records: np.ndarray = np.concatenate(parts, axis=1).reshape(-1)
