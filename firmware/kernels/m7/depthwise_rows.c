@@ -134,15 +134,21 @@ static const int8_t **pointer(job *j, uint32_t row)
     return row == 2u ? &j->q.middle : &j->q.rows[row - (row > 2u)];
 }
 
-/* The rows of four channels as columns. */
-static void widen(job *j)
+/* Rows of zero points that the widening left as they were. */
+static void fill_missing(const job *j)
 {
-    j->widen(&j->q);
     for (uint32_t row = 0; j->fill_rows >> row != 0; row++) {
         if ((j->fill_rows >> row & 1u) != 0) {
             fill(j, j->p->pad_left, j->p->pad_left + j->p->in_w, row, LANES);
         }
     }
+}
+
+/* The rows of four channels as columns. */
+static void widen(job *j)
+{
+    j->widen(&j->q);
+    fill_missing(j);
 }
 
 /* The rows of fewer channels as columns: no word may be read behind the rows' end. */
@@ -209,15 +215,23 @@ static void aim(job *j, uint32_t lane, uint32_t n, uint32_t to, uint32_t result)
 static void quads(job *j)
 {
     dft_depthwise_quad *q = &j->q;
+    dft_depthwise_work *run = j->m->run, *store = j->m->store, *usual = j->widen;
     uint32_t end = j->p->in_c & ~(LANES - 1u), left = j->p->in_c - end;
+    uint32_t unusual = j->fill_rows | j->fill_padding;
     aim(j, 0, LANES, 0, 0);
-    for (; q->channel < end; q->channel += LANES, q->out_channel += LANES) {
-        widen(j);
-        j->m->run(q);
-        j->m->store(q);
-        if (j->fill_padding) {
+    for (uint32_t channel = 0; channel < end;) {
+        usual(q);
+        if (unusual != 0) {
+            fill_missing(j);
+        }
+        run(q);
+        store(q);
+        if (unusual != 0 && j->fill_padding) {
             fill_padding(j, 1);
         }
+        channel += LANES;
+        q->channel = channel;
+        q->out_channel = channel;
     }
     if (left > 0) {
         widen_some(j, left);
@@ -271,7 +285,7 @@ static dft_depthwise_work *widen_without(const method *m, uint32_t missing)
     if (m->rows == 5u && missing == 4u) {
         return dft_depthwise_s2r2_widen_middle;
     }
-    return m->rows == 4u && missing == (bottom | bottom >> 1) ? dft_depthwise_s1_widen_last : 0;
+    return m->rows == 4u && (missing | bottom) == (bottom | bottom >> 1) ? dft_depthwise_s1_widen_last : 0;
 }
 
 /* Which rows are there decides how to widen them. */
@@ -287,9 +301,7 @@ static void set_rows(job *j)
         missing |= (uint32_t)(in == 0) << row;
         some = in != 0 ? in : some;
     }
-    if (m->rows == 5u) {
-        missing &= (1u << j->rows) - 1u; /* others matter to nobody */
-    }
+    missing &= (1u << j->rows) - 1u; /* others matter to nobody */
     j->widen = widen_without(m, missing);
     j->fill_rows = 0;
     if (j->widen == 0) {
