@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tflite
+from flatbuffers import number_types
 
 from dftiny.errors import DftError
 
@@ -25,9 +26,11 @@ MAX_CHANNELS = 65_536
 MAX_OPERANDS = 64
 MAX_NAME = 200
 
-# Vtable slots of tflite's schema.fbs: Tensor.name is field 3, OperatorCode.custom_code field 1 (4 + 2 · field).
+# Vtable slots of tflite's schema.fbs: Tensor.name is field 3, OperatorCode.custom_code field 1 and
+# builtin_code field 3 (4 + 2 · field).
 _SLOT_TENSOR_NAME = 10
 _SLOT_CUSTOM_CODE = 6
+_SLOT_BUILTIN_CODE = 10
 
 # What the accessors raise on broken files: short reads, bad offsets, bad text, tables that are not there.
 _BROKEN = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, KeyError)
@@ -193,13 +196,21 @@ def _operator_codes(model: Any) -> list[str]:
     names = []
     for i in range(_count(model.OperatorCodesLength(), MAX_OPS, "operator codes")):
         code = model.OperatorCodes(i)
-        # Codes below 127 stand in the deprecated byte as well; newer ones only in the wide field.
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        # Codes below 127 stand in the deprecated byte as well; newer ones only in the wide field. TFLM takes the larger,
+        # the package's accessor the deprecated one where there is one.
+        number = max(_int32(code, _SLOT_BUILTIN_CODE), code.DeprecatedBuiltinCode())
         name = known.get(number, f"number {number}")
         if name == "CUSTOM":
             name = f"CUSTOM:{_text(code, _SLOT_CUSTOM_CODE)}"
         names.append(name)
     return names
+
+
+def _int32(table: Any, slot: int) -> int:
+    """A field of 32 bits; 0 where it is absent."""
+    tab = table._tab
+    offset = tab.Offset(slot)
+    return int(tab.Get(number_types.Int32Flags, tab.Pos + offset)) if offset else 0
 
 
 def _text(table: Any, slot: int) -> str:

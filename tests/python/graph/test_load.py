@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tflite
 from flatmodel import FlatModel, conv_options
 
 from dftiny import graph, spec
@@ -279,6 +280,15 @@ def test_an_operator_of_constants_alone_is_refused() -> None:
     m.op("ADD", tuple(two), (total,))
     m.op("ADD", (m.ops[3].outputs[0], total), (m.act((1, 2), 0.5, 0),))
     refused(m.bytes(), "operator 4 (ADD) reads constants only")
+
+
+def test_of_two_operator_codes_the_larger_counts_as_in_tflm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found with damaged files: the reader saw the deprecated code alone, TFLM ran another operator."""
+    m = small()
+    m.op("ADD", m.ops[-1].outputs * 2, (m.act((1, 2), 0.5, 0),))
+    monkeypatch.setattr(tflite.BuiltinOperator, "ADD", tflite.BuiltinOperator.COS)
+    monkeypatch.setattr("flatmodel.min", lambda *_: 0, raising=False)  # the deprecated byte says ADD still
+    refused(m.bytes(), "operator 4 is COS")
 
 
 def test_names_a_custom_operator() -> None:
