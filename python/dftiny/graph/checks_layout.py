@@ -149,8 +149,8 @@ def _pack(v: View) -> ConcatenationOptions:
     parts = [v.activation(i) for i in range(len(v.raw.inputs))]
     shape = parts[0].shape
     axis = _axis(v.raw.options["Axis"], len(shape) + 1)
-    if any(p.shape != shape for p in parts):
-        raise Refused("stacks tensors whose shapes do not agree")
+    if any(p.shape != shape for p in parts) or v.raw.options["ValuesCount"] != len(parts):
+        raise Refused("stacks tensors whose shapes or number do not agree")
     same_quant(v.result((*shape[:axis], len(parts), *shape[axis:])), *parts)
     return ConcatenationOptions(axis)
 
@@ -248,7 +248,7 @@ def _unpack(v: View) -> tuple[SliceOptions, ...]:
     v.operands(1)
     x = v.activation(0)
     axis = _axis(v.raw.options["Axis"], len(x.shape))
-    if len(v.raw.outputs) != x.shape[axis]:
+    if not len(v.raw.outputs) == v.raw.options["Num"] == x.shape[axis]:
         raise Refused(f"cuts dimension {axis} of shape {list(x.shape)} into {len(v.raw.outputs)} pieces")
     sizes = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     found = []

@@ -211,6 +211,12 @@ def _other_multiplier(m: FlatModel) -> None:
     m.ops[1].options["DepthMultiplier"] = 3
 
 
+def _pack_count(m: FlatModel) -> None:
+    """Likewise: TFLM reads as many operands as the option says, and crashed."""
+    y = m.ops[-1].outputs[0]
+    m.op("PACK", (y, y), (m.act((1, 2, 2), 0.5, 0),), Axis=1, ValuesCount=3)
+
+
 def _no_zero_points(m: FlatModel) -> None:
     """Likewise: TFLM then takes the tensor for one without scale."""
     m.tensors[m.ops[0].outputs[0]].zero_point = np.zeros(0, np.int64)
@@ -220,6 +226,7 @@ def _no_zero_points(m: FlatModel) -> None:
     ("breaks", "words"),
     [
         (_other_multiplier, ["operator 1 (DEPTHWISE_CONV_2D)", "depth multiplier 3, its weights 2"]),
+        (_pack_count, ["operator 4 (PACK)", "number do not agree"]),
         (_no_zero_points, ["tensor 3 (t3) has 1 scales and 0 zero points"]),
         (_tiny_logistic, ["operator 4 (LOGISTIC)", "beyond what TFLM's fixed point holds"]),
         (_float, ["float model: tensor t0 is float32", "dftiny export"]),
