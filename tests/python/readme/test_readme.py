@@ -54,7 +54,7 @@ def test_commands_without_a_board_run_as_printed(tmp_path: Path) -> None:
 
 def test_there_are_commands() -> None:
     assert len(commands("sh")) >= 6
-    assert "dftiny bench --port /dev/ttyACM0" in commands("")
+    assert "dftiny bench --port /dev/ttyACM0 --share my-board.json" in commands("")
 
 
 @pytest.mark.parametrize("command", sorted({*commands(""), *commands("sh")}))
