@@ -15,6 +15,7 @@ from twins import POINTWISE, Twins, damaged, twins, weights
 
 from dftiny import graph, int8, spec
 from dftiny.cli import cli
+from dftiny.diagnose import Cures
 from dftiny.diagnose.causes import Kind
 from dftiny.diagnose.floats import input_values, run
 from dftiny.errors import CheckFailed, DftError
@@ -104,6 +105,17 @@ def test_diagnose_with_and_without_the_float_model(tmp_path: Path, ill: Twins) -
         jsonschema.validate(value, dict(spec.schema("explain")))
         assert value["causes"][0]["op"] == POINTWISE
     assert "tried on the calibration tiles" in done.output
+
+
+def test_the_command_line_asks_for_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("dftiny.bundle.export", lambda *_, **options: asked.update(options))
+    assert CliRunner().invoke(cli, ["export"]).exit_code == 0
+    assert (asked["cures"], asked["explain"]) == (Cures(), False)
+    for cures in (Cures("mse"), Cures("best", True, True), Cures(equalise=True), Cures(correct_bias=True)):
+        done = CliRunner().invoke(cli, ["export", "--explain", *cures.options.split()])
+        assert done.exit_code == 0, done.output
+        assert (asked["cures"], asked["explain"]) == (cures, True)
 
 
 def test_the_schema_knows_every_cause() -> None:
