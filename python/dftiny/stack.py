@@ -28,7 +28,11 @@ INDIRECT: dict[str, tuple[str, ...]] = {
     "dft_aot_invoke": ("model",),
     "dft_aot_done": ("take_op_ticks",),
     "dft_depthwise_rows": ("methods",),
-    "widen": ("methods",),
+    **dict.fromkeys(("widen", "widen_some"), ("methods",)),
+    **dict.fromkeys(
+        ("run_channel", "run_channels", "dft_depthwise_wide_rows"),
+        ("dft_depthwise_wide_5_*", "dft_depthwise_wide_7_*", "dft_depthwise_wide_weights_*"),
+    ),
     "block": ("dft_depthwise_line_*", "dft_depthwise_pair_*"),
     "check_stack": ("dft_the_board",),
     **dict.fromkeys(
