@@ -88,11 +88,13 @@ def shared(
     port: str | None = None,
     board: str | None = None,
     build_dir: Path | None = None,
-    baud: int | None = None,
+    baud: int | str | None = None,
     **_others: Any,
 ) -> Done:
     """Call `run` (the bench, which writes into `out`), then write `file`, whatever became of it."""
-    boards, folder = boards_of(runs=runs, port=port, board=board, build_dir=build_dir, baud=baud)
+    # A rate that the bench negotiated is gone when the line was silent for a while.
+    rate = int(baud) if str(baud).isdigit() else None
+    boards, folder = boards_of(runs=runs, port=port, board=board, build_dir=build_dir, baud=rate)
     trouble = ""
     before = _stamp(out / BENCH_FILE)
     try:
