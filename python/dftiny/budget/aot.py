@@ -4,8 +4,6 @@ the planner that the firmware uses, and code from measurements (code_size.py). C
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dftiny.budget.need import EngineNeed
 from dftiny.code_size import load_code_sizes, run_bytes
 from dftiny.graph import Graph
@@ -58,9 +56,7 @@ def _activations(
     try:
         layout = plan(graph, specs, wishes)
     except DoesNotFit as e:
-        endless = RegionSpec(e.region, 1 << 40, target.region(e.region).align)
-        layout = plan(graph, [endless], replace(wishes, limit_bytes=None, slack=0.0))
-        return layout, {e.region: layout.total_bytes}, (e.reason,)
+        return e.closest, {e.region: e.closest.total_bytes}, (e.reason,)
     return layout, dict(layout.region_bytes), ()
 
 

@@ -140,14 +140,17 @@ class Plan:
 class DoesNotFit(CheckFailed):
     """No plan fits the regions. `op` is the operator with most bytes alive, `reason` the sentence about it without
     the model's name; `over_bytes` is how much region `region` (the largest) would have to grow to hold all
-    activations by itself."""
+    activations by itself, as they lie in `closest`, the plan for one that did."""
 
-    def __init__(self, model: str, reason: str, *, region: str, op: int, over_bytes: int) -> None:
+    def __init__(
+        self, model: str, reason: str, *, region: str, op: int, over_bytes: int, closest: Plan
+    ) -> None:
         super().__init__(f"{model} does not fit: {reason}", "use a smaller tile or a smaller net")
         self.reason = reason
         self.region = region
         self.op = op
         self.over_bytes = over_bytes
+        self.closest = closest
 
 
 @dataclass(frozen=True)
@@ -211,17 +214,36 @@ def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = DEFAULT_W
         again = _attempt(repeated(exact, chosen), regions, wishes)
         if isinstance(again, Plan) and _within(again, wishes):
             return replace(again, repeats=tuple(chosen))
-    if isinstance(first, Plan):
-        raise _over_limit(graph, first, wishes)
-    raise first
+    raise _over_limit(graph, first, wishes) if isinstance(first, Plan) else first.refusal()
 
 
 def _within(made: Plan, wishes: Wishes) -> bool:
     return wishes.limit_bytes is None or made.total_bytes <= wishes.limit_bytes
 
 
-def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | DoesNotFit:
-    """The plan of `graph` as it stands, or why there is none."""
+@dataclass(frozen=True, eq=False)
+class _Failed:
+    """A graph that fits no region. Why, and by how much, is worked out only for the one that is reported."""
+
+    prepared: Steps
+    cutter: Cutter
+    bound: int
+    regions: Sequence[RegionSpec]
+    wishes: Wishes
+
+    def refusal(self) -> DoesNotFit:
+        """The error, with the plan for a region without end."""
+        largest = max(self.regions, key=lambda r: r.bytes)
+        endless = replace(largest, bytes=1 << 40)
+        free = replace(self.wishes, slack=0.0, limit_bytes=None)
+        roomy = _best(self.prepared, self.cutter, [endless], self.bound, free)
+        assert roomy is not None, "everything fits so large a region"
+        closest = _plan(self.prepared, roomy, [endless], self.bound)
+        return _refusal(self.prepared.graph, roomy, largest, closest)
+
+
+def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | _Failed:
+    """The plan of `graph` as it stands, or what is needed to say why there is none."""
     prepared = steps(graph, without=wishes.without)
     maker = LaneMaker(prepared)
     cutter = Cutter(maker)
@@ -231,11 +253,7 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
         best = _better(best, _best(prepared, Cutter(maker, weave=True), regions, bound, wishes))
     if best is not None:
         return _plan(prepared, best, regions, bound)
-    largest = max(regions, key=lambda r: r.bytes)
-    endless = replace(largest, bytes=1 << 40)
-    roomy = _best(prepared, cutter, [endless], bound, replace(wishes, slack=0.0, limit_bytes=None))
-    assert roomy is not None, "everything fits so large a region"
-    return _refusal(graph, roomy, largest)
+    return _Failed(prepared, cutter, bound, regions, wishes)
 
 
 def _best(
@@ -315,7 +333,7 @@ def _over_limit(graph: Graph, made: Plan, wishes: Wishes) -> DoesNotFit:
     over = made.total_bytes - wishes.limit_bytes
     region = next(iter(made.region_bytes))
     reason = f"it needs {made.total_bytes:,} bytes of activations, the limit is {wishes.limit_bytes:,}: {over:,} bytes over"
-    return DoesNotFit(graph.name, reason, region=region, op=graph.ops[0].index, over_bytes=over)
+    return DoesNotFit(graph.name, reason, region=region, op=graph.ops[0].index, over_bytes=over, closest=made)
 
 
 def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: int) -> _Timeline:
@@ -395,7 +413,7 @@ def _up(value: int, align: int) -> int:
     return (value + align - 1) // align * align
 
 
-def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec) -> DoesNotFit:
+def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec, closest: Plan) -> DoesNotFit:
     """Name the region, the operator with most bytes alive, and the bytes over. `roomy`: a plan for a region like
     `largest` that is large enough."""
     timeline, packer = roomy.timeline, roomy.packer
@@ -409,4 +427,4 @@ def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec) -> DoesNotFit:
         f"operator {op.index} ({op.kind}) needs {need:,} bytes of activations, "
         f"region {largest.name} has {largest.bytes:,}: {over:,} bytes over"
     )
-    return DoesNotFit(graph.name, reason, region=largest.name, op=op.index, over_bytes=over)
+    return DoesNotFit(graph.name, reason, region=largest.name, op=op.index, over_bytes=over, closest=closest)

@@ -45,6 +45,11 @@ class Block:
         return self.places * self.row_bytes
 
     @cached_property
+    def times(self) -> tuple[np.ndarray, np.ndarray]:
+        """`born` and `dies` as arrays int64[n]."""
+        return np.array(self.born, np.int64), np.array(self.dies, np.int64)
+
+    @cached_property
     def first(self) -> int:
         """The first event of any row."""
         return min(self.born)
@@ -84,16 +89,15 @@ def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
 
     `strict`: a row of b born in the very event that a row of a dies does not meet it.
     """
-    born_a, dies_a = np.array(a.born)[:, None], np.array(a.dies)[:, None]
-    born_b, dies_b = np.array(b.born)[None, :], np.array(b.dies)[None, :]
+    (born_a, dies_a), (born_b, dies_b) = a.times, b.times
+    born_a, dies_a = born_a[:, None], dies_a[:, None]
     meets = _by_place((born_b <= dies_a - int(strict)) & (born_a <= dies_b), a.places, b.places)
     rows = np.flatnonzero(meets.any(axis=1))
-    first = meets.argmax(axis=1)
-    last = b.places - meets[:, ::-1].argmax(axis=1)
-    return [
-        (int(i * a.row_bytes - last[i] * b.row_bytes), int((i + 1) * a.row_bytes - first[i] * b.row_bytes))
-        for i in rows
-    ]
+    first = meets.argmax(axis=1)[rows]
+    last = b.places - meets[:, ::-1].argmax(axis=1)[rows]
+    low = rows * a.row_bytes - last * b.row_bytes
+    high = (rows + 1) * a.row_bytes - first * b.row_bytes
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _by_place(meets: np.ndarray, high: int, wide: int) -> np.ndarray:

@@ -204,7 +204,9 @@ class Cutter:
         self._whole = [sum(self.shape[t].nbytes for t in crossing) for crossing in self.crossing]
         self._pairs = [self._pair(p) if weave else None for p in range(self.n + 1)]
         self._known: dict[tuple[Cut, Cut, Variant], _Candidate | None] = {}
-        self._costs: dict[Lane, float] = {}
+        self._lanes: dict[tuple[int, bool, bool, Variant], Lane] = {}
+        self._costs: dict[tuple[int, bool, bool, Variant], float] = {}
+        self._sums: dict[tuple[int, Variant], list[float]] = {}
         self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
     def whole_bytes(self, position: int) -> int:
@@ -272,21 +274,31 @@ class Cutter:
 
     def _lane(self, index: int, first: int, end: int, variant: Variant) -> Lane:
         """Lane `index` in a segment of lanes first…end−1."""
-        planes = None
-        if variant.planes and index + 1 < end:
-            planes = self.maker.planes(index)
-        if variant.planes and index > first:
-            planes = planes or self.maker.planes(index - 1)
-        return self.maker.lane(index, replace(variant.choice, planes=planes), flat=variant.flat)
+        key = (index, index > first, index + 1 < end, variant)
+        if key not in self._lanes:
+            planes = self.maker.planes(index) if variant.planes and index + 1 < end else None
+            if variant.planes and index > first:
+                planes = planes or self.maker.planes(index - 1)
+            self._lanes[key] = self.maker.lane(
+                index, replace(variant.choice, planes=planes), flat=variant.flat
+            )
+        return self._lanes[key]
 
     def _cost(self, first: int, end: int, variant: Variant) -> float:
-        """Instructions beyond what the same lanes take at their best."""
-        return sum(self._lane_cost(self._lane(i, first, end, variant)) for i in range(first, end))
+        """Instructions beyond what the same lanes take at their best. Sums up to the last lane are remembered: all
+        longer segments from the same lane on begin with them."""
+        sums = self._sums.setdefault((first, variant), [0.0])
+        while len(sums) < end - first:
+            at = first + len(sums) - 1
+            sums.append(sums[-1] + self._lane_cost(at, first, at + 2, variant))
+        return sums[end - first - 1] + self._lane_cost(end - 1, first, end, variant)
 
-    def _lane_cost(self, lane: Lane) -> float:
-        if lane not in self._costs:
-            self._costs[lane] = lane_cost(self.maker.prepared.graph, lane)
-        return self._costs[lane]
+    def _lane_cost(self, index: int, first: int, end: int, variant: Variant) -> float:
+        key = (index, index > first, index + 1 < end, variant)
+        if key not in self._costs:
+            lane = self._lane(index, first, end, variant)
+            self._costs[key] = lane_cost(self.maker.prepared.graph, lane)
+        return self._costs[key]
 
     def _options(self, end: int, *, planes: bool = False) -> list[tuple[int, Variant]]:
         """Segments that may end before lane `end`."""
