@@ -93,7 +93,7 @@ def shared(
 ) -> Done:
     """Call `run` (the bench, which writes into `out`), then write `file`, whatever became of it."""
     # A rate that the bench negotiated is gone when the line was silent for a while.
-    rate = int(baud) if str(baud).isdigit() else None
+    rate = int(baud) if baud is not None and str(baud).isdigit() else None
     boards, folder = boards_of(runs=runs, port=port, board=board, build_dir=build_dir, baud=rate)
     trouble = ""
     before = _stamp(out / BENCH_FILE)
