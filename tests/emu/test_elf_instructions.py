@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from elftools.elf.elffile import ELFFile
+from firmware_of import linked
 from h743 import H743
+from random_graphs import KINDS, random_graph
 
-from dftiny import spec
+from dftiny import spec, stack
 from dftiny.build import build
 from dftiny.bundle import Bundle
 from dftiny.code_size import load_code_sizes
@@ -123,6 +125,15 @@ def test_all_inner_loops_fit_there_at_once() -> None:
     sizes = [n for name, n in kernels.items() if any(fnmatchcase(name, p) for p in itcm.code)]
     assert len(sizes) > 50
     assert NULL_BYTES + sum(n + 3 & ~3 for n in sizes) <= itcm.bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, 8])
+def test_every_call_by_pointer_is_followed_in_every_kernel(seed: int, tmp_path: Path) -> None:
+    linked(random_graph(seed, KINDS, live=False), "nucleo_h743zi", "stm32h743", tmp_path)
+    found = stack.bound(tmp_path / "build" / "firmware.elf")
+    assert found.unknown == ()
+    assert 500 < found.bytes < load_target("stm32h743").statics_region.stack_bytes / 2
 
 
 def test_what_is_no_elf_is_one_sentence(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from dftiny.bundle import Bundle
 from dftiny.errors import CheckFailed
 from dftiny.link.boards import qemu_board
 from dftiny.link.device import Device, Result
+from dftiny.selftest import examine
 
 pytestmark = pytest.mark.emu
 
@@ -54,6 +55,19 @@ def test_golden_tiles_of_a_bundle(aot_elf: Callable[[str], Path], bundle: Bundle
         ticks = device.op_ticks()
         assert ticks is not None
         assert 0 < int(ticks.sum()) <= result.ticks
+
+
+def test_the_emulated_board_proves_its_kernels(aot_elf: Callable[[str], Path], bundle: Bundle) -> None:
+    with qemu_board(aot_elf("mps2_an500")) as transport:
+        found = {o.name: (o.status, o.detail) for o in examine(transport, None).outcomes}
+        assert {status for status, _ in found.values()} == {"passed"}
+        assert found["kernels"] == ("passed", len(bundle.ops))
+        # The board is as before: a tile after it is right, and its operators are timed again.
+        device = Device(transport)
+        x, y = (a[0] for a in bundle.golden())
+        assert device.infer(x.tobytes()).output.tolist() == y.tolist()
+        ticks = device.op_ticks()
+        assert ticks is not None and ticks.sum() > 0
 
 
 def test_instruction_counts_repeat_exactly(elf: Path, tile: bytes) -> None:
