@@ -1,4 +1,4 @@
-"""MicroNet-M1 (Li et al. 2021, arXiv 2108.05894) in the form that converts to int8.
+"""MicroNet-M1 and M0 (Li et al. 2021, arXiv 2108.05894) in the form that converts to int8.
 
 Micro-factorised convolutions (depthwise as k x 1 and 1 x k, pointwise in groups with a shuffle between) and
 Dynamic Shift-Max. Where the paper's own form does not convert, another one of equal value stands: shuffles
@@ -53,6 +53,17 @@ M1 = (
     Block(2, 64, 5, (1, 6), (8, 8), (8, 8), (2, 2, 1), 1),
     Block(1, 96, 3, (1, 6), (8, 8), (8, 8), (2, 2, 1), 2),
     Block(1, 576, 3, (1, 6), (12, 12), (0, 0), (2, 2, 1), 2),
+)
+
+
+M0 = (
+    Block(2, 8, 3, (2, 2), (0, 4), (2, 2), (2, 0, 1), 1),
+    Block(2, 12, 3, (2, 2), (0, 8), (4, 4), (2, 2, 1), 1),
+    Block(2, 16, 5, (2, 2), (0, 12), (4, 4), (2, 2, 1), 1),
+    Block(1, 32, 5, (1, 4), (4, 4), (4, 4), (2, 2, 1), 1),
+    Block(2, 64, 5, (1, 4), (8, 8), (8, 8), (2, 2, 1), 1),
+    Block(1, 96, 3, (1, 4), (8, 8), (8, 8), (2, 2, 1), 2),
+    Block(1, 384, 3, (1, 4), (12, 12), (0, 0), (2, 2, 1), 2),
 )
 
 
@@ -231,17 +242,21 @@ class ImageNetHead(nn.Module):
 class MicroNet(nn.Module):
     """Factorised stem, seven micro-blocks, ReLU6, mean, h-swish, and a head.
 
-    float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`).
+    float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`). `stem` is
+    (channels between the two convolutions of the stem, how many each of them becomes): (2, 2) for M0, (3, 2) for M1.
     """
 
-    def __init__(self, rows: tuple[Block, ...] = M1, *, imagenet: bool = False) -> None:
+    def __init__(
+        self, rows: tuple[Block, ...] = M1, *, stem: tuple[int, int] = (3, 2), imagenet: bool = False
+    ) -> None:
         super().__init__()
+        narrow, wide = stem[0], stem[0] * stem[1]
         # At stride 2 and an even size only the first row and column of the padding are ever looked at.
-        self.stem = PixelConv(3, (3, 1), stride=(2, 1), frame=(0, 0, 1, 0))
-        self.stem_norm = nn.BatchNorm2d(3)
-        self.stem_wide = conv_bn(3, 6, (1, 3), (1, 2), (0, 1), groups=3)
-        self.stem_shuffle = Permute(shuffled(torch.arange(6), 3))
-        channels, blocks = 6, []
+        self.stem = PixelConv(narrow, (3, 1), stride=(2, 1), frame=(0, 0, 1, 0))
+        self.stem_norm = nn.BatchNorm2d(narrow)
+        self.stem_wide = conv_bn(narrow, wide, (1, 3), (1, 2), (0, 1), groups=narrow)
+        self.stem_shuffle = Permute(shuffled(torch.arange(wide), narrow))
+        channels, blocks = wide, []
         for row in rows:
             blocks.append(_block(channels, row))
             channels = row.outputs

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import mutant_answers
 import mutation_campaign
 import pytest
 from mutants import SHARES, STRUCTURAL, mutant
+
+from dftiny.export import tflm
 
 FILES = 120
 
@@ -19,6 +22,13 @@ def test_damaged_files_end_in_a_report_or_one_sentence() -> None:
     verdicts = Counter(o.verdict for o in outcomes)
     assert verdicts["report"] > FILES / 20, "hardly a mutant gets past the reader"
     assert verdicts["refused"] > FILES / 2
+
+
+@pytest.mark.skipif(not tflm.available(), reason="tflite-micro exists for x86-64 Linux only")
+def test_damaged_files_that_load_are_answered_as_tflm_answers_them() -> None:
+    verdicts = Counter(mutant_answers.answered(seed) for seed in range(FILES))
+    assert not set(verdicts) & set(mutant_answers.BAD), verdicts
+    assert verdicts["equal"] > FILES / 20
 
 
 def test_most_mutations_are_in_the_tables() -> None:

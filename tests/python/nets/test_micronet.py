@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dftiny.nets.micronet import M1, MicroNet, Permute, ShiftMax, from_authors, shifted, shuffled
+from dftiny.nets.micronet import (
+    M0,
+    M1,
+    ImageNetHead,
+    MicroNet,
+    Permute,
+    ShiftMax,
+    from_authors,
+    shifted,
+    shuffled,
+)
 from dftiny.nets.registry import count, create
 
 
@@ -32,6 +42,14 @@ def test_size_is_the_paper() -> None:
     parameters, macs = count(net, 224)
     assert parameters == 1_777_587  # "1.8 M"
     assert macs + products(net, 224) == 6_120_032  # "6 M"
+
+
+def test_size_of_m0_is_the_paper() -> None:
+    net = MicroNet(M0, stem=(2, 2))
+    net.head = ImageNetHead(384, hidden=640)
+    parameters, macs = count(net, 224)
+    assert parameters == 1_019_590  # "1.0 M"
+    assert 3.9e6 < macs + products(net, 224) < 4.6e6  # "4 M"
 
 
 def test_size_with_the_thesis_head() -> None:
