@@ -569,7 +569,12 @@ def fault(**options: Any) -> None:
     multiple=True,
     help="Passed to the host board: --drop=P --flip=P --stall=MS --reset-at=N.",
 )
-@click.option("--baud", type=click.IntRange(1), help="Baud rate of a serial port (default: the board's).")
+@click.option(
+    "--baud",
+    metavar="N|auto",
+    help="Baud rate of a serial port (default: the board's); auto tries faster ones.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the results of a run that was stopped or killed.")
 @click.option(
     "--data",
     type=FOLDER,

@@ -139,6 +139,11 @@ static bool parse_kick(const char *text, host_faults *faults) {
     return parse_number(text, '\0', &faults->kick_us, &rest);
 }
 
+static bool parse_parent(const char *text, host_faults *faults) {
+    const char *rest = text;
+    return parse_number(text, '\0', &faults->parent, &rest);
+}
+
 static bool parse_stall(const char *text, host_faults *faults) {
     char *end = NULL;
     faults->stall_ms = strtol(text, &end, 10);
@@ -181,7 +186,7 @@ static bool parse_value(host_faults *faults, const char *flag, size_t n, const c
         {"--stall", parse_stall}, {"--reset-at", parse_resets}, {"--duplicate", parse_duplicate},
         {"--lose", parse_lose}, {"--damage", parse_damage},
         {"--reorder", parse_reorder}, {"--reset", parse_reset}, {"--baud", parse_baud},
-        {"--slow", parse_kick},
+        {"--slow", parse_kick}, {"--parent", parse_parent},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (strlen(flags[i].name) == n && memcmp(flags[i].name, flag, n) == 0) {

@@ -21,6 +21,7 @@ typedef struct host_faults {
     double reset;
     uint32_t baud;     /* 0: as fast as it goes */
     uint32_t baud_max; /* the line garbles what goes faster; 0: it takes any rate */
+    uint32_t parent;   /* the board ends with this process; 0: it stays */
     uint32_t kick_us;  /* each operator takes so much longer: a slower processor */
     long stall_ms;
     bool verbose;

@@ -38,7 +38,7 @@ static void stop(int signal_number) {
 
 static _Noreturn void usage(const char *what) {
     (void)fprintf(stderr, "host board: %s\nusage: firmware.elf [--seed S] [--drop P] [--flip P] [--stall MS[:P]] "
-                          "[--reset-at N[,N...]] [--lose P] [--damage P] [--duplicate P] [--reorder P] [--reset P] [--baud N[:MAX]] [--slow US] "
+                          "[--reset-at N[,N...]] [--lose P] [--damage P] [--duplicate P] [--reorder P] [--reset P] [--baud N[:MAX]] [--slow US] [--parent PID] "
                           "[--verbose]\n", what);
     exit(USAGE_EXIT);
 }
@@ -185,7 +185,11 @@ static bool host_fault(dft_fault *record) {
     return false;
 }
 
+/* Called at least every 100 ms: also where a host that was killed is noticed. */
 static void host_kick(void) {
+    if (faults.parent != 0u && getppid() != (pid_t)faults.parent) {
+        exit(0);
+    }
     if (faults.kick_us > 0u) {
         const struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(faults.kick_us % 1000000u) * 1000};
         (void)nanosleep(&t, NULL);

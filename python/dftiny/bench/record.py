@@ -6,11 +6,12 @@ not claim is absent, never zero. Its shape is spec/schema/bench.json. Called by 
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,14 @@ class Image:
 
 @dataclass
 class Record:
-    """All results of a run. `lines` is tiles.jsonl, open; an image's lines are written once it is compared.
+    """All results of a run. `lines` is what tiles.jsonl will hold; an image's lines are written once it is compared.
 
     Ticks stand there only where the board may say what they count: a process of this computer may not.
     """
 
     model: Model
     work: Work
-    lines: TextIO
+    lines: io.StringIO
     lanes: Sequence[Lane]
     images: dict[int, Image] = field(default_factory=dict)
     checked: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -83,7 +84,6 @@ class Record:
                 line["oracle"] = oracle[k].tolist()
                 self.different.append({key: line[key] for key in ("id", "tile", "output", "oracle")})
             self.lines.write(json.dumps(line, separators=(",", ":")) + "\n")
-        self.lines.flush()
         self.identical += int(same.sum())
         self.compared += len(order)
         if image.whole:

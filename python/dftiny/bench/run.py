@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import signal
 import sys
@@ -16,9 +17,18 @@ from types import FrameType
 from typing import Any
 
 from dftiny import spec
-from dftiny.artifact import MANIFEST, new_folder, read_manifest, tool_versions, write_json, write_manifest
-from dftiny.bench import maps, record
+from dftiny.artifact import (
+    MANIFEST,
+    new_folder,
+    read_manifest,
+    refuse_foreign,
+    tool_versions,
+    write_json,
+    write_manifest,
+)
+from dftiny.bench import journal, maps, record
 from dftiny.bench.images import data_work, golden_work
+from dftiny.bench.journal import Journal
 from dftiny.bench.model import Model, load_model
 from dftiny.bench.record import Record
 from dftiny.bench.stream import Lane, Opener, Options, Stream
@@ -31,6 +41,8 @@ from dftiny.link.transport import Transport, open_port
 
 TILES = "tiles.jsonl"
 BENCH = "bench.json"
+WIRE_BITS_PER_BYTE = 10.4  # start, eight data, stop; and what frames put around a tile's bytes
+AUTO = "auto"  # --baud: the fastest that works
 SILICON = "nucleo_h743zi"  # what a serial port is taken for when nobody says otherwise
 
 
@@ -51,6 +63,7 @@ class Boards:
     title: str
     hint: str
     build_dir: Path | None = None
+    baud: int = 0  # of their line, 0 where nobody knows
 
 
 def port_boards(port: str, bundle: Path, baud: int | None = None) -> Boards:
@@ -66,7 +79,7 @@ def port_boards(port: str, bundle: Path, baud: int | None = None) -> Boards:
             transport.close()
 
     hint = f"build and flash this one: dftiny build {quote(str(bundle))} --board {SILICON} && dftiny flash, or give the right --bundle"
-    return Boards((opened,), port, hint)
+    return Boards((opened,), port, hint, baud=0 if "://" in port else rate)
 
 
 def local_boards(
@@ -107,9 +120,12 @@ def bench(
     trace: Callable[[str], None] | None = None,
     silence_s: float | None = None,
     force: bool = False,
+    resume: bool = False,
+    raise_rate: bool = False,
 ) -> BenchResult:
     """Stream images (golden tiles when `data` is None) through `boards` and write the stage folder `out`.
 
+    Results are kept in `out`.partial as they come; `resume` goes on with those of a run that was stopped or killed.
     Raises DftError before anything is written when there is nothing to run or nobody to talk to; CheckFailed
     after what there is was written, when bits differ, a board is lost, or Ctrl-C is pressed.
     """
@@ -117,31 +133,47 @@ def bench(
     work = golden_work(model, limit) if data is None else data_work(model, data, limit=limit)
     if not work.items:
         raise DftError(f"{bundle} holds no golden tiles", "give --data, or export the bundle again")
+    refuse_foreign(out, stage="bench", force=force)
     lanes = [Lane(o) for o in boards.openers[: max(1, len(work.items))]]
-    options = Options(model.bundle.digest, boards.hint, trace, silence_s)
-    with new_folder(out, stage="bench", force=force) as folder:
-        with (folder / TILES).open("w", encoding="utf-8") as lines:
-            kept = Record(model, work, lines, lanes)
-            start = time.monotonic()
-            why = _stream(kept, lanes, options, boards.title)
-            seconds = time.monotonic() - start
-        record.sort_lines(folder / TILES, work)
-        summary = _write(folder, kept, lanes, boards, why, seconds)
+    asked = journal.asked_for(model.bundle.digest, work)
+    with journal.journal(out, work, asked, resume=resume) as kept_lines:
+        known = frozenset((d.image, d.tile) for d in kept_lines.found)
+        options = Options(model.bundle.digest, boards.hint, trace, silence_s, raise_rate, known)
+        kept = Record(model, work, io.StringIO(), lanes)
+        start = time.monotonic()
+        why = _stream(kept, kept_lines, options, boards)
+        summary = _finish(out, kept, boards, why, time.monotonic() - start, force)
     print(summary_text(summary))
     if why:
         done = len(summary["images"])
-        raise CheckFailed(f"{why} after {done} of {len(work.items)} images", f"partial results are in {out}")
+        hint = f"partial results are in {out}; the same command with --resume goes on from there"
+        raise CheckFailed(f"{why} after {done} of {len(work.items)} images", hint)
+    journal.finish(out)
     _refuse_differences(summary, out)
     return BenchResult(out, summary, summary["oracle"]["identical"] == summary["oracle"]["tiles"])
 
 
-def _stream(kept: Record, lanes: Sequence[Lane], options: Options, title: str) -> str:
+def _finish(out: Path, kept: Record, boards: Boards, why: str, seconds: float, force: bool) -> dict[str, Any]:
+    """Write the stage folder; bench.json's content."""
+    with new_folder(out, stage="bench", force=force) as folder:
+        (folder / TILES).write_text(kept.lines.getvalue(), encoding="utf-8")
+        record.sort_lines(folder / TILES, kept.work)
+        return _write(folder, kept, kept.lanes, boards, why, seconds)
+
+
+def _stream(kept: Record, kept_lines: Journal, options: Options, boards: Boards) -> str:
     """Run everything; "" when all went well, else what ended it. Errors before the first result are raised."""
     why = ""
-    stream = Stream(kept.work.items, lanes, options)
-    with Progress(kept.work, lanes, title) as progress, _on_ctrl_c(stream.interrupt):
+    kept.lanes[0].op_ticks += kept_lines.op_ticks
+    stream = Stream(kept.work.items, kept.lanes, options)
+    line_s = _tile_bytes(kept.model) * WIRE_BITS_PER_BYTE / boards.baud if boards.baud else 0.0
+    progress = Progress(kept.work, kept.lanes, boards.title, line_s=line_s, known=len(options.known))
+    with progress, _on_ctrl_c(stream.interrupt):
         try:
+            for done in kept_lines.found:
+                kept.add(done)
             for done in stream:
+                kept_lines.add(done)
                 kept.add(done)
                 progress.tile(done)
         except Stopped:
@@ -152,6 +184,7 @@ def _stream(kept: Record, lanes: Sequence[Lane], options: Options, title: str) -
             why = e.cause
     if why:
         for done in stream.rest():
+            kept_lines.add(done)
             kept.add(done)
         kept.check_rest()
     return why
@@ -293,7 +326,8 @@ def bench_command(
     build_dir: Path | None = None,
     channel: str = "fifo",
     flags: Sequence[str] = (),
-    baud: int | None = None,
+    baud: str | None = None,
+    resume: bool = False,
     data: Path | None = None,
     golden: bool = False,
     limit: int | None = None,
@@ -311,7 +345,7 @@ def bench_command(
                 "--build, --flag and --jobs are for boards that bench starts itself",
                 "leave them away with --port",
             )
-        boards = port_boards(port, bundle, baud)
+        boards = port_boards(port, bundle, rate_of(baud))
     else:
         assert board is not None
         build = build_dir or runs / "build" / board
@@ -321,4 +355,14 @@ def bench_command(
     if data is None and not golden and (runs / "data" / INDEX).is_file():
         data = runs / "data"
     show: Callable[[str], None] | None = (lambda line: print(line, file=sys.stderr)) if trace else None
-    return bench(boards, bundle, out, data=data, limit=limit, trace=show)
+    faster = baud == AUTO
+    return bench(boards, bundle, out, data=data, limit=limit, trace=show, resume=resume, raise_rate=faster)
+
+
+def rate_of(baud: str | None) -> int | None:
+    """The rate that --baud names, None for the board's own. DftError when it is neither a rate nor `auto`."""
+    if baud is None or baud == AUTO:
+        return None
+    if not baud.isdecimal() or not int(baud):
+        raise DftError(f"--baud {baud} is no rate", "give a number, for instance 921600, or auto")
+    return int(baud)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from dftiny.bench.images import Item
 from dftiny.link.device import SILENCE_S, Device, Hello, LinkCount, Stats, Stopped
 from dftiny.link.pack import Geometry
+from dftiny.link.rate import lower_rate, raise_rate
 from dftiny.link.transport import Transport
 
 Opener = Callable[[], AbstractContextManager[Transport]]
@@ -28,13 +29,17 @@ Opener = Callable[[], AbstractContextManager[Transport]]
 
 @dataclass(frozen=True)
 class TileDone:
-    """One result: image (index into the items), tile, int8 output [outputs], ticks, wall seconds on this computer."""
+    """One result: image (index into the items), tile, int8 output [outputs], ticks, wall seconds on this computer.
+
+    `op_ticks`, of an image's last tile only: ticks of each operator, where the board counts them.
+    """
 
     image: int
     tile: int
     output: NDArray[np.int8]
     ticks: int
     seconds: float
+    op_ticks: NDArray[np.uint32] | None = None
 
 
 @dataclass
@@ -46,16 +51,20 @@ class Lane:
     count: LinkCount = field(default_factory=LinkCount)
     stats: Stats | None = None
     op_ticks: list[NDArray[np.uint32]] = field(default_factory=list)
+    baud: int = 0  # that it was raised to
 
 
 @dataclass(frozen=True)
 class Options:
-    """How boards are asked: the bundle's digest, what to say when it is another, and where frames are printed."""
+    """How boards are asked: the bundle's digest, what to say when it is another, where frames are printed, whether a
+    faster rate is tried."""
 
     digest: bytes
     hint: str = ""
     trace: Callable[[str], None] | None = None
     silence_s: float | None = None
+    raise_rate: bool = False
+    known: frozenset[tuple[int, int]] = frozenset()  # (image, tile) of an earlier run
 
 
 @dataclass(frozen=True)
@@ -113,17 +122,20 @@ class Stream:
             device = Device(transport, trace=self._options.trace, stop=self._stop.is_set, silence_s=silence_s)
             lane.count = device.count
             lane.hello = device.identify(self._options.digest, hint=self._options.hint)
+            if self._options.raise_rate:
+                lane.baud = raise_rate(device)
             sent: deque[_Sent] = deque()
             start = time.monotonic()
             for result in device.run(self._tiles(device, sent)):
                 one = sent.popleft()
                 now = time.monotonic()
-                self._done.put(TileDone(one.image, one.tile, result.output, result.ticks, now - start))
-                if one.last and lane.hello is not None and "op_ticks" in lane.hello.claims:
-                    ticks = device.op_ticks()
-                    lane.op_ticks += [] if ticks is None else [ticks]
+                counted = one.last and lane.hello is not None and "op_ticks" in lane.hello.claims
+                ops = device.op_ticks() if counted else None
+                lane.op_ticks += [] if ops is None else [ops]
+                self._done.put(TileDone(one.image, one.tile, result.output, result.ticks, now - start, ops))
                 start = now
             lane.stats = device.stats()
+            lower_rate(device)
 
     def _tiles(self, device: Device, sent: deque[_Sent]) -> Iterator[bytes]:
         """Tiles of whatever images are left, loaded when their turn comes; what they are is kept in `sent`."""
@@ -132,10 +144,14 @@ class Stream:
                 i = self._todo.get_nowait()
             except queue.Empty:
                 return
+            if all((i, t) in self._options.known for t in range(self._items[i].tiles)):
+                continue
             tiles, _ = self._items[i].load()
             _, _, width, channels = tiles.shape
             device.geometry = Geometry(width * channels, channels)
             for t, tile in enumerate(tiles):
+                if (i, t) in self._options.known:
+                    continue
                 sent.append(_Sent(i, t, t == len(tiles) - 1))
                 yield tile.tobytes()
 

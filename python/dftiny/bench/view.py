@@ -26,14 +26,16 @@ def duration(seconds: float) -> str:
 class Progress:
     """Says beforehand how long it will take (from the first tile), then shows a bar on a terminal."""
 
-    def __init__(self, work: Work, lanes: Sequence[Lane], title: str) -> None:
+    def __init__(self, work: Work, lanes: Sequence[Lane], title: str, *, line_s: float, known: int) -> None:
+        """`line_s`: seconds that one tile takes on the line, 0 where nobody knows; `known`: tiles of an earlier run."""
         from rich.console import Console
         from rich.progress import Progress as Bar
 
         self._work, self._lanes, self._title = work, lanes, title
+        self._line_s, self._left = line_s, work.tiles - known
         console = Console(file=sys.stderr)
         self._bar = Bar(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task("tiles", total=work.tiles)
+        self._task = self._bar.add_task("tiles", total=work.tiles, completed=known)
         self._started = False
 
     def __enter__(self) -> Progress:
@@ -42,8 +44,20 @@ class Progress:
             f"{len(work.items)} images, {work.tiles} tiles ({work.source['name']}) through {self._title}",
             flush=True,
         )
+        if self._left < work.tiles:
+            print(f"{work.tiles - self._left} tiles are there from before, {self._left} are left", flush=True)
+        if self._line_s:
+            print(self._beforehand(), flush=True)
         self._bar.start()
         return self
+
+    def _beforehand(self) -> str:
+        """What the line alone takes, before anything was measured."""
+        seconds = self._left * self._line_s / len(self._lanes)
+        return (
+            f"at this rate the tiles take about {duration(seconds)} to send "
+            "(less where they can be packed); the board computes meanwhile where it can"
+        )
 
     def tile(self, done: TileDone) -> None:
         """One tile came back."""
@@ -54,7 +68,7 @@ class Progress:
 
     def _estimate(self, seconds: float) -> str:
         boards = len(self._lanes)
-        total = seconds * self._work.tiles / boards
+        total = seconds * self._left / boards
         beside = f", {boards} boards side by side" if boards > 1 else ""
         return f"one tile takes {1000 * seconds:.0f} ms here{beside}: about {duration(total)} in all"
 
