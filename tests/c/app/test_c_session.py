@@ -268,3 +268,83 @@ def test_random_requests_are_always_answered(start: Callable[..., Session]) -> N
         if session.halted:
             session.halted = False
     assert session.ask("hello", session=0)["input_bytes"] == len(TILE)
+
+
+def test_another_session_is_told_so_and_the_last_hello_wins(start: Callable[..., Session]) -> None:
+    session = start()
+    sent(session)
+    assert session.ask("hello", session=0)["session"] == SESSION  # asking alone takes nothing over
+    assert session.ask("hello", session=5)["session"] == 5
+    assert session.piece(1, 0, TILE[:16]) == (STATUS["other_session"], 0)
+    assert session.run(1, 1)["status"] == STATUS["other_session"]
+    session.ask("hello", session=SESSION)
+    assert session.run(1, 1)["status"] == NO_INPUT  # what the first one had sent is gone
+
+
+def test_a_complete_image_is_not_pushed_out_by_the_next(start: Callable[..., Session]) -> None:
+    """Its run may have been lost on the way."""
+    session = start()
+    sent(session)
+    assert session.piece(2, 0, TILE[:16]) == (BUSY, 0)
+    assert session.run(1, 1)["status"] == OK
+    assert session.piece(2, 0, TILE[:16]) == (OK, 16)
+
+
+def photo(session: Session, photo_id: int, tiles: int, seen: int = 0, evidence: int = 0) -> int:
+    fields = {"photo_id": photo_id, "tiles": tiles, "seen": seen, "evidence": evidence}
+    return int(session.ask("photo", session=SESSION, **fields)["status"])
+
+
+def run_of(session: Session, photo_id: int, run_id: int, data: bytes) -> tuple[int, ...]:
+    """status, seen, evidence, decision of a run that belongs to a photograph."""
+    sent(session, run_id, data)
+    ids = {"session": SESSION, "run_id": run_id, "image_id": run_id, "photo_id": photo_id}
+    reply = session.ask("run", **ids, input_crc=zlib.crc32(data))
+    reply = session.reply() if reply["status"] == RUNNING else reply
+    return tuple(int(reply[f]) for f in ("status", "seen", "evidence", "decision"))
+
+
+def test_evidence_is_counted_once_a_run_and_resumed(start: Callable[..., Session]) -> None:
+    """The engine adds one to each byte and puts out the first: its own evidence, real from 100 on."""
+    none, real = (spec.protocol()["decision"][n] for n in ("none", "real"))
+    session = start(outputs=1)
+    tile = bytes([39]) + TILE[1:]
+    assert photo(session, 9, 4) == OK
+    assert run_of(session, 9, 1, tile) == (OK, 1, 40, none)
+    ids = {"session": SESSION, "run_id": 1, "image_id": 1, "photo_id": 9}
+    assert session.ask("run", **ids, input_crc=0)["evidence"] == 40  # the kept reply
+    assert photo(session, 9, 4) == OK  # begun twice: goes on
+    assert run_of(session, 9, 2, tile) == (OK, 2, 80, none)
+    assert run_of(session, 0, 3, tile) == (OK, 0, 0, none)  # belongs to none
+    assert run_of(session, 9, 4, tile) == (OK, 3, 120, real)
+    assert run_of(session, 8, 5, tile)[0] == STATUS["no_photo"]
+    session = start(outputs=1)  # after a reset
+    assert photo(session, 9, 4, seen=2, evidence=80) == OK
+    assert run_of(session, 9, 5, tile) == (OK, 3, 120, real)
+
+
+def test_a_photo_needs_an_id_and_the_session(start: Callable[..., Session]) -> None:
+    session = start()
+    assert photo(session, 0, 4) == STATUS["no_photo"]
+    session.ask("hello", session=5)
+    assert photo(session, 9, 4) == STATUS["other_session"]
+
+
+def test_rates_faults_and_self_tests(start: Callable[..., Session]) -> None:
+    session = start(trouble="faulted")
+    assert dict(session.ask("set_baud", baud=921_600).fields) == {"status": OK, "baud": 921_600}
+    assert dict(session.ask("set_baud", baud=4_000_000).fields) == {"status": NOT_SUPPORTED, "baud": 0}
+    fault = session.ask("fault")
+    assert (fault["status"], fault["kind"], fault["pc"], fault["boot_id"]) == (OK, 2, 0x08001234, 6)
+    first = session.ask("selftest", index=0)
+    assert first["total"] >= 2
+    assert first["status"] == spec.protocol()["selftest"]["passed"]
+    assert session.ask("selftest", index=first["total"])["status"] == BAD_OFFSET
+    assert start().ask("fault")["status"] == NO_INPUT
+
+
+def test_a_self_test_takes_what_was_received(start: Callable[..., Session]) -> None:
+    session = start()
+    sent(session)
+    session.ask("selftest", index=0)
+    assert session.run(1, 1)["status"] == NO_INPUT

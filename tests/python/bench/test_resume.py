@@ -112,7 +112,7 @@ def test_stopped_by_ctrl_c_and_resumed(
         if "run_reply" in line and count(out) > 5:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(CheckFailed, match="stopped by Ctrl-C .*--resume goes on"):
+    with pytest.raises(CheckFailed, match=r"stopped by Ctrl-C .*--resume goes on"):
         bench(slow(built, bundle), bundle, out, data=data, trace=interrupt_once)
     assert read_json(out / "bench.json")["complete"] is False
     before = count(out)
