@@ -87,7 +87,7 @@ def host_board(elf: Path, flags: Sequence[str] = ()) -> Iterator[Transport]:
     """Start the host board (`flags`: --drop=P --flip=P --stall=MS --reset-at=N …) and give its pseudo terminal."""
     elf = require_elf(elf)
     # It ends with this process even if that is killed.
-    argv = [elf, f"--parent={os.getpid()}", *flags]
+    argv: list[str | Path] = [elf, f"--parent={os.getpid()}", *flags]
     running = _Running(argv, title="the host board", stdout=subprocess.PIPE)
     try:
         transport = open_pty(_announced_pty(running), baud=_rate(flags), trouble=running.trouble)
