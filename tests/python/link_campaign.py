@@ -8,6 +8,10 @@ result that is wrong, missing, doubled or out of order is seen.
 from __future__ import annotations
 
 import argparse
+import random
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +26,7 @@ from numpy.typing import NDArray
 
 from dftiny import bundle as bundles
 from dftiny import int8
-from dftiny.artifact import new_folder, write_manifest
+from dftiny.artifact import new_folder, read_json, write_manifest
 from dftiny.build import build
 from dftiny.link.boards import host_board
 from dftiny.link.device import Device
@@ -84,21 +88,20 @@ class Bed:
 
 def make_bed(folder: Path, tile: int) -> Bed:
     """Export and build the small net in `folder` (which may hold an earlier one)."""
-    if not (folder / "build").exists():
-        with new_folder(folder / "bundle") as inside:
-            (inside / bundles.MODEL).write_bytes(small_net(tile))
-            labels = bundles.Labels(f"link_{tile}.test", ("a", "b", "c"), "a", 0.0)
-            golden = np.zeros((1, tile, tile, 3), np.int8)
-            bundles.write_bundle(inside, labels, golden, target="stm32h743", max_macs=None)
-            files = [str(p.relative_to(inside)) for p in inside.rglob("*") if p.is_file()]
-            write_manifest(inside, "bundle", files=[f for f in files if f != "manifest.json"])
-        build(folder / "bundle", "host", folder / "build")
     rng = np.random.default_rng(9)
     # Smooth enough to be packed, each with a brightness of its own so that outputs differ.
     rough = rng.integers(-9, 10, (TILES, tile, tile, 3)).cumsum(axis=2) + rng.integers(
         -100, 101, (TILES, 1, 1, 1)
     )
     tiles = rough.clip(-128, 127).astype(np.int8)
+    if not (folder / "build").exists():
+        with new_folder(folder / "bundle") as inside:
+            (inside / bundles.MODEL).write_bytes(small_net(tile))
+            labels = bundles.Labels(f"link_{tile}.test", ("a", "b", "c"), "a", 0.0)
+            bundles.write_bundle(inside, labels, tiles, target="stm32h743", max_macs=None)
+            files = [str(p.relative_to(inside)) for p in inside.rglob("*") if p.is_file()]
+            write_manifest(inside, "bundle", files=[f for f in files if f != "manifest.json"])
+        build(folder / "bundle", "host", folder / "build")
     graph = bundles.load_bundle(folder / "bundle").graph()
     return Bed(folder / "build/firmware.elf", tiles, int8.run(graph, tiles).reshape(TILES, -1))
 
@@ -160,6 +163,56 @@ def throughput(bed: Bed, baud: int, tiles: int, slow_us: int) -> dict[str, Any]:
     }
 
 
+def killed(bed: Bed, kills: int, seed: int) -> tuple[int, int, bool]:
+    """`dftiny bench` killed at random moments and resumed: kills, of them in mid-run, and whether the end is the same."""
+    folder, rng = bed.elf.parents[1], random.Random(seed)
+    base = [
+        sys.executable,
+        "-c",
+        "from dftiny.cli import main; main()",
+        "bench",
+        "--board",
+        "host",
+        "--golden",
+    ]
+    base += ["--build", str(bed.elf.parent), "--bundle", str(folder / "bundle")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    clean, out, rounds, midway = folder / "clean", folder / "out", 0, 0
+    subprocess.run([*base, "--out", str(clean)], check=True, timeout=300, **quiet)
+    while rounds < kills:
+        argv = [*base, "--flag", "--slow=9000", "--out", str(out), "--resume"]
+        results = folder / "out.partial/results.jsonl"
+        running = subprocess.Popen(argv, **quiet)
+        before, start, wait_s = _lines(results), time.monotonic(), rng.random()
+        while _lines(results) == before and running.poll() is None and time.monotonic() - start < 120:
+            time.sleep(
+                0.01
+            )  # starting takes longer than running: wait for the first new result, then a moment
+        time.sleep(wait_s * rng.choice((0.0, 0.02, 0.2)))
+        running.kill()
+        midway += running.wait() < 0
+        rounds += 1
+        if not results.exists():  # it was through: begin again
+            if not _same(clean, out):
+                return rounds, midway, False
+            shutil.rmtree(out)
+    subprocess.run([*base, "--out", str(out), "--resume"], check=True, timeout=300, **quiet)
+    return rounds, midway, _same(clean, out)
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def _same(clean: Path, out: Path) -> bool:
+    """The reports are equal but for this run's traffic."""
+    reports = [{**read_json(f / "bench.json"), "link": None} for f in (clean, out)]
+    return (
+        reports[0] == reports[1]
+        and (clean / "tiles.jsonl").read_bytes() == (out / "tiles.jsonl").read_bytes()
+    )
+
+
 def shown(name: str, run: Run, tile_bytes: int) -> str:
     """One line of the table."""
     rate = run.tiles * tile_bytes / run.seconds / 1000
@@ -183,11 +236,20 @@ def main(arguments: list[str]) -> int:
         "--slow", type=int, default=1500, metavar="US", help="an operator of a slow board takes more"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name holds this text")
+    parser.add_argument(
+        "--kills", type=int, default=0, metavar="N", help="only: kill -9 a bench so often, and resume"
+    )
     parser.add_argument("--rates-only", action="store_true", help="no faults: only how fast it is")
     args = parser.parse_args(arguments)
     failed = 0
     with TemporaryDirectory(prefix="dftiny-link-") as folder:
         bed = make_bed(Path(folder) / "small", args.tile)
+        if args.kills:
+            rounds, midway, same = killed(bed, args.kills, args.seed)
+            print(
+                f"{rounds} kills, {midway} of a running bench; the report is {'the same' if same else 'ANOTHER ONE'}"
+            )
+            return 0 if same else 1
         for name, run in () if args.rates_only else table(bed, args.tiles, args.seed, args.only):
             print(shown(name, run, bed.tiles[0].size), flush=True)
             failed += run.wrong + run.missing
