@@ -1,4 +1,4 @@
-"""MicroNet-M1 and M0 (Li et al. 2021, arXiv 2108.05894) in the form that converts to int8.
+"""MicroNet-M0 to M3 (Li et al. 2021, arXiv 2108.05894) in the form that converts to int8.
 
 Micro-factorised convolutions (depthwise as k x 1 and 1 x k, pointwise in groups with a shuffle between) and
 Dynamic Shift-Max. Where the paper's own form does not convert, another one of equal value stands: shuffles
@@ -6,65 +6,27 @@ are one int32 index_select right behind a convolution, ReLU6 comes before the sh
 coefficient of the Shift-Max is a 1 x 1 convolution of the pooled map with the +3 of its h-sigmoid in the bias,
 and a sum of two maps is a difference. (onnx2tf 1.29 transposes every sum of two maps to and fro, and where a map
 is as wide as the next convolution has groups it takes that one for depthwise and fails: at 64, 128 and 256 px.)
+So where a block adds its input, the block's own map comes out negated (`negate`) and is taken away.
 Weights of the paper's authors go in by name: `from_authors`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dftiny.nets.blocks import CLAMP, conv_bn
+from dftiny.nets.micronet_tables import M0, M1, M2, M3, Block, Variant
 from dftiny.nets.phinet import divisible
 from dftiny.nets.registry import register
 from dftiny.nets.thesis import Head, PixelConv, head_names
 
 COEFFICIENT_RANGE = 4.0  # a coefficient moves in -2..2 around its initial value (section 4 of the paper)
+LINEAR = (1.0, 0.0)  # the coefficients of a linear Shift-Max before training
 REDUCTION = 8  # of the channels of a Shift-Max, before its coefficients
-
-
-@dataclass(frozen=True)
-class Block:
-    """A row of the paper's table 1. `groups` of the convolution that expands (0: depthwise only) and its shuffle.
-
-    `project` is (groups, shuffle) of the convolution that reduces, (0, 0) where there is none. `acts` says for
-    the three places of an activation: 0 none or ReLU6, 1 linear Shift-Max, 2 Shift-Max of two fusions.
-    """
-
-    stride: int
-    outputs: int
-    kernel: int
-    expand: tuple[int, int]
-    groups: tuple[int, int]
-    project: tuple[int, int]
-    acts: tuple[int, int, int]
-    reduction: int
-
-
-M1 = (
-    Block(2, 8, 3, (2, 2), (0, 6), (2, 2), (2, 0, 1), 1),
-    Block(2, 16, 3, (2, 2), (0, 8), (4, 4), (2, 2, 1), 1),
-    Block(2, 16, 5, (2, 2), (0, 16), (4, 4), (2, 2, 1), 1),
-    Block(1, 32, 5, (1, 6), (4, 4), (4, 4), (2, 2, 1), 1),
-    Block(2, 64, 5, (1, 6), (8, 8), (8, 8), (2, 2, 1), 1),
-    Block(1, 96, 3, (1, 6), (8, 8), (8, 8), (2, 2, 1), 2),
-    Block(1, 576, 3, (1, 6), (12, 12), (0, 0), (2, 2, 1), 2),
-)
-
-
-M0 = (
-    Block(2, 8, 3, (2, 2), (0, 4), (2, 2), (2, 0, 1), 1),
-    Block(2, 12, 3, (2, 2), (0, 8), (4, 4), (2, 2, 1), 1),
-    Block(2, 16, 5, (2, 2), (0, 12), (4, 4), (2, 2, 1), 1),
-    Block(1, 32, 5, (1, 4), (4, 4), (4, 4), (2, 2, 1), 1),
-    Block(2, 64, 5, (1, 4), (8, 8), (8, 8), (2, 2, 1), 1),
-    Block(1, 96, 3, (1, 4), (8, 8), (8, 8), (2, 2, 1), 2),
-    Block(1, 384, 3, (1, 4), (12, 12), (0, 0), (2, 2, 1), 2),
-)
 
 
 def shuffled(order: Tensor, groups: int) -> Tensor:
@@ -116,13 +78,23 @@ class ShiftMax(nn.Module):
 
     float [n, c, H, W] to the same. With one fusion it is linear in x. `starts` are the coefficients' values when
     the net knows nothing: (a1, b1) or (a1, b1, a2, b2). Shuffling x and shift(x) beforehand is the same as
-    shuffling the result, with the coefficients in the result's order: that is how they are stored.
+    shuffling the result, with the coefficients in the result's order: that is how they are stored. With `negate`
+    the negative comes out, of one fusion only.
     """
 
     def __init__(
-        self, channels: int, groups: int, reduction: int, starts: tuple[float, ...], order: Tensor
+        self,
+        channels: int,
+        groups: int,
+        reduction: int,
+        starts: tuple[float, ...],
+        order: Tensor,
+        *,
+        negate: bool = False,
     ) -> None:
         super().__init__()
+        assert len(starts) == 2 or not negate
+        self.negate = negate
         squeezed = divisible(channels // reduction, 4)
         self.squeeze = nn.Conv2d(channels, squeezed, 1)
         # a and b take turns, and b comes out negated.
@@ -136,6 +108,9 @@ class ShiftMax(nn.Module):
         squeezed = functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
         c = [coefficient(squeezed) for coefficient in self.coefficients]
         one, other = self.straight(x), self.shift(x)
+        if self.negate:
+            negative: Tensor = other * c[1] - one * c[0]
+            return negative
         fused: Tensor = one * c[0] - other * c[1]
         return fused if len(c) == 2 else torch.maximum(fused, one * c[2] - other * c[3])
 
@@ -153,84 +128,105 @@ def factorised(inputs: int, expand: tuple[int, int], kernel: int, stride: int) -
     )
 
 
-def _shift_max(channels: int, groups: int, reduction: int, act: int, order: Tensor) -> ShiftMax:
-    starts = (1.0, 0.0, 1.0, 0.0) if act == 2 else (1.0, 0.0)
+def _first_act(
+    channels: int, groups: int, reduction: int, starts: tuple[float, ...] | None, order: Tensor
+) -> nn.Module:
+    """A Shift-Max of two fusions, or ReLU6 without `starts`; then the shuffle `order`."""
+    if starts is None:
+        return nn.Sequential(nn.ReLU6(), Permute(order))
     return ShiftMax(channels, groups, reduction, starts, order)
 
 
-def _mixed(outputs: int, groups: int, reduction: int) -> ShiftMax:
-    """The linear Shift-Max at the end of a block, and the block's last two shuffles."""
-    order = shuffled(shuffled(torch.arange(outputs), groups), outputs // 2)
-    return _shift_max(outputs, groups, reduction, 1, order)
+def _mixed(outputs: int, groups: int, reduction: int, act: int, *, negate: bool) -> nn.Module:
+    """The end of a block: linear Shift-Max and two shuffles, or one shuffle alone."""
+    order = shuffled(torch.arange(outputs), groups)
+    if not act:
+        return Permute(order)  # the norm before it holds the sign: see `_projection`
+    return ShiftMax(outputs, groups, reduction, LINEAR, shuffled(order, outputs // 2), negate=negate)
+
+
+def _projection(wide: int, row: Block, *, negate: bool) -> nn.Sequential:
+    """The convolution that reduces. Where no Shift-Max follows to `negate` the map, its norm's scale does."""
+    project = conv_bn(wide, row.outputs, groups=row.project[0])
+    norm = project[1]
+    if negate and not row.acts[2]:
+        assert isinstance(norm, nn.BatchNorm2d)
+        nn.init.constant_(norm.weight, -1.0)
+    return project
 
 
 class MicroBlockA(nn.Module):
     """Micro-Block A: depthwise convolutions that expand, then a grouped convolution that reduces."""
 
-    def __init__(self, inputs: int, row: Block) -> None:
+    def __init__(self, inputs: int, row: Block, starts: tuple[float, ...]) -> None:
         super().__init__()
         wide, reduction = inputs * row.expand[0] * row.expand[1], REDUCTION * row.reduction
+        self.residual = row.stride == 1 and inputs == row.outputs
         order = shuffled(torch.arange(wide), row.groups[1])
         self.spatial = factorised(inputs, row.expand, row.kernel, row.stride)
         if row.acts[1]:
             order = shuffled(order, wide // 2)
-            self.act: nn.Module = _shift_max(wide, row.groups[1], reduction, row.acts[1], order)
-        else:
-            self.act = nn.Sequential(nn.ReLU6(), Permute(order))
-        self.project = conv_bn(wide, row.outputs, groups=row.project[0])
-        self.mix = _mixed(row.outputs, row.project[1], reduction // 2)
+        self.act = _first_act(wide, row.groups[1], reduction, starts if row.acts[1] else None, order)
+        self.project = _projection(wide, row, negate=self.residual)
+        self.mix = _mixed(row.outputs, row.project[1], reduction // 2, row.acts[2], negate=self.residual)
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.mix(self.project(self.act(self.spatial(x))))
-        return mixed
+        return x - mixed if self.residual else mixed
 
 
 class MicroBlockB(nn.Module):
     """Micro-Block B and C: grouped convolution that expands, depthwise, grouped convolution that reduces."""
 
-    def __init__(self, inputs: int, row: Block) -> None:
+    def __init__(self, inputs: int, row: Block, starts: tuple[float, ...]) -> None:
         super().__init__()
         wide, reduction = inputs * row.expand[0] * row.expand[1], REDUCTION * row.reduction
+        self.residual = row.stride == 1 and inputs == row.outputs
         channels, groups = torch.arange(wide), row.groups[1]
         self.widen = conv_bn(inputs, wide, groups=row.groups[0])
-        self.act_wide = _shift_max(wide, groups, reduction, row.acts[0], shuffled(channels, groups))
+        wide_starts = starts if row.acts[0] else None
+        self.act_wide = _first_act(wide, groups, reduction, wide_starts, shuffled(channels, groups))
         self.spatial = factorised(wide, (1, 1), row.kernel, row.stride)
         # Here the shift goes by the other factor: as many groups as there were channels in a group.
-        order = shuffled(channels, wide // 4)
-        self.act = _shift_max(wide, wide // groups, reduction, row.acts[1], order)
-        self.project = conv_bn(wide, row.outputs, groups=row.project[0])
-        self.mix = _mixed(row.outputs, row.project[1], reduction // 2 if row.outputs < wide else reduction)
+        order = shuffled(channels, wide // (4 if row.acts[0] else 2))
+        self.act = ShiftMax(wide, wide // groups, reduction, starts, order)
+        self.project = _projection(wide, row, negate=self.residual)
+        halved = reduction // 2 if row.outputs < wide else reduction
+        self.mix = _mixed(row.outputs, row.project[1], halved, row.acts[2], negate=self.residual)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.spatial(self.act_wide(self.widen(x))))
         mixed: Tensor = self.mix(self.project(y))
-        return mixed
+        return x - mixed if self.residual else mixed
 
 
 class MicroBlockLast(nn.Module):
-    """The last block: a grouped convolution that expands, and a linear Shift-Max without a shuffle."""
+    """The last block: a grouped convolution that expands, and a linear Shift-Max without a shuffle, or nothing."""
 
     def __init__(self, inputs: int, row: Block) -> None:
         super().__init__()
         self.widen = conv_bn(inputs, row.outputs, groups=row.groups[0])
         reduction, order = REDUCTION * row.reduction, torch.arange(row.outputs)
-        self.mix = _shift_max(row.outputs, row.groups[1], reduction, 1, order)
+        linear = bool(row.acts[2])
+        self.mix = (
+            ShiftMax(row.outputs, row.groups[1], reduction, LINEAR, order) if linear else Permute(order)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         mixed: Tensor = self.mix(self.widen(x))
         return mixed
 
 
-def _block(inputs: int, row: Block) -> nn.Module:
+def _block(inputs: int, row: Block, starts: tuple[float, ...]) -> nn.Module:
     if row.groups[0] == 0:
-        return MicroBlockA(inputs, row)
-    return MicroBlockB(inputs, row) if row.project[0] else MicroBlockLast(inputs, row)
+        return MicroBlockA(inputs, row, starts)
+    return MicroBlockB(inputs, row, starts) if row.project[0] else MicroBlockLast(inputs, row)
 
 
 class ImageNetHead(nn.Module):
-    """The paper's classifier on pooled features [n, 576]: 960, then 1000 classes, each with BatchNorm and h-swish."""
+    """The paper's classifier on pooled features [n, features]: `hidden`, then 1000 classes, each with BatchNorm and h-swish."""
 
-    def __init__(self, features: int, classes: int = 1000, hidden: int = 960) -> None:
+    def __init__(self, features: int, hidden: int, classes: int = 1000) -> None:
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(features, hidden), nn.BatchNorm1d(hidden))
         self.classes = nn.Sequential(nn.Linear(hidden, classes), nn.BatchNorm1d(classes))
@@ -240,31 +236,28 @@ class ImageNetHead(nn.Module):
 
 
 class MicroNet(nn.Module):
-    """Factorised stem, seven micro-blocks, ReLU6, mean, h-swish, and a head.
+    """Factorised stem, micro-blocks, ReLU6, mean, h-swish, and a head.
 
-    float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`). `stem` is
-    (channels between the two convolutions of the stem, how many each of them becomes): (2, 2) for M0, (3, 2) for M1.
+    float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`).
     """
 
-    def __init__(
-        self, rows: tuple[Block, ...] = M1, *, stem: tuple[int, int] = (3, 2), imagenet: bool = False
-    ) -> None:
+    def __init__(self, variant: Variant = M1, *, imagenet: bool = False) -> None:
         super().__init__()
-        narrow, wide = stem[0], stem[0] * stem[1]
+        tall, wide = variant.stem[0], variant.stem[0] * variant.stem[1]
         # At stride 2 and an even size only the first row and column of the padding are ever looked at.
-        self.stem = PixelConv(narrow, (3, 1), stride=(2, 1), frame=(0, 0, 1, 0))
-        self.stem_norm = nn.BatchNorm2d(narrow)
-        self.stem_wide = conv_bn(narrow, wide, (1, 3), (1, 2), (0, 1), groups=narrow)
-        self.stem_shuffle = Permute(shuffled(torch.arange(wide), narrow))
+        self.stem = PixelConv(tall, (3, 1), stride=(2, 1), frame=(0, 0, 1, 0))
+        self.stem_norm = nn.BatchNorm2d(tall)
+        self.stem_wide = conv_bn(tall, wide, (1, 3), (1, 2), (0, 1), groups=tall)
+        self.stem_shuffle = Permute(shuffled(torch.arange(wide), tall))
         channels, blocks = wide, []
-        for row in rows:
-            blocks.append(_block(channels, row))
+        for row in variant.rows:
+            blocks.append(_block(channels, row, variant.starts))
             channels = row.outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = ImageNetHead(channels) if imagenet else Head(channels)
+        self.head = ImageNetHead(channels, variant.hidden) if imagenet else Head(channels)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Pooled features [n, 576] of tiles [n, 3, H, W]."""
+        """Pooled features [n, channels] of tiles [n, 3, H, W]."""
         x = self.stem_wide(self.stem_norm(self.stem(pixels)))
         x = self.blocks(self.stem_shuffle(functional.relu6(x)))
         pooled = functional.relu6(x).mean((2, 3), keepdim=True)
@@ -280,10 +273,31 @@ class MicroNet(nn.Module):
 
 
 @register(tile=96)
+def micronet_m0(tile: int) -> nn.Module:
+    """MicroNet-M0, 0.33 M parameters, ImageNet normalisation inside; takes the authors' weights."""
+    del tile  # fully convolutional up to the pooling
+    return MicroNet(M0)
+
+
+@register(tile=96)
 def micronet_m1(tile: int) -> nn.Module:
     """MicroNet-M1, 0.55 M parameters, ImageNet normalisation inside; takes the authors' weights."""
     del tile  # fully convolutional up to the pooling
-    return MicroNet()
+    return MicroNet(M1)
+
+
+@register(tile=96)
+def micronet_m2(tile: int) -> nn.Module:
+    """MicroNet-M2, 0.97 M parameters, ImageNet normalisation inside; takes the authors' weights."""
+    del tile  # fully convolutional up to the pooling
+    return MicroNet(M2)
+
+
+@register(tile=96)
+def micronet_m3(tile: int) -> nn.Module:
+    """MicroNet-M3, 1.15 M parameters, one Shift-Max a block, ImageNet normalisation inside; takes the authors' weights."""
+    del tile  # fully convolutional up to the pooling
+    return MicroNet(M3)
 
 
 # The authors' numbering of the layers of a block, by kind of block, and their names inside a layer.
@@ -325,8 +339,20 @@ def from_authors(state: dict[str, Tensor], blocks: nn.Sequential) -> dict[str, T
                 part = theirs[order] if len(theirs) == len(order) else theirs
                 renamed[f"{mix}.coefficients.{i}.conv.{last}"] = part + CLAMP if last == "bias" else part
         else:
-            renamed[name] = filters if ".squeeze." in name else value
+            renamed[name] = filters if ".squeeze." in name else _signed(name, value, blocks)
     return renamed
+
+
+def _signed(name: str, value: Tensor, blocks: nn.Sequential) -> Tensor:
+    """A tensor of theirs with the sign it has here: their residual adds what ours takes away.
+
+    Where a linear Shift-Max ends the block it changes the sign itself; where none does, the norm's scale and shift do.
+    """
+    if not re.fullmatch(r"blocks\.\d+\.project\.1\.(weight|bias)", name):
+        return value
+    block = blocks[int(name.split(".")[1])]
+    assert isinstance(block, (MicroBlockA, MicroBlockB))  # _authors_name looked
+    return -value if block.residual and isinstance(block.mix, Permute) else value
 
 
 def _authors_name(key: str, blocks: nn.Sequential) -> str | None:

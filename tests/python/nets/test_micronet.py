@@ -1,23 +1,18 @@
-"""MicroNet-M1: the paper's sizes, and its parts against their definitions in the paper."""
+"""MicroNet-M0 to M3: the paper's sizes, the authors' nets by their checkpoints, and the parts by their definitions."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from authors_micronet import AuthorsMicroNet
 from torch import Tensor, nn
 
-from dftiny.nets.micronet import (
-    M0,
-    M1,
-    ImageNetHead,
-    MicroNet,
-    Permute,
-    ShiftMax,
-    from_authors,
-    shifted,
-    shuffled,
-)
+from dftiny.nets.micronet import MicroNet, Permute, ShiftMax, from_authors, shifted, shuffled
+from dftiny.nets.micronet_tables import M0, M1, M2, M3, Variant
 from dftiny.nets.registry import count, create
+from dftiny.nets.thesis import MEAN, STD
 
 
 def products(net: nn.Module, tile: int) -> int:
@@ -37,19 +32,59 @@ def products(net: nn.Module, tile: int) -> int:
     return total
 
 
-def test_size_is_the_paper() -> None:
-    net = MicroNet(imagenet=True)
-    parameters, macs = count(net, 224)
-    assert parameters == 1_777_587  # "1.8 M"
-    assert macs + products(net, 224) == 6_120_032  # "6 M"
+def first(blocks: int) -> Variant:
+    """MicroNet-M1 cut short."""
+    return replace(M1, rows=M1.rows[:blocks])
 
 
-def test_size_of_m0_is_the_paper() -> None:
-    net = MicroNet(M0, stem=(2, 2))
-    net.head = ImageNetHead(384, hidden=640)
-    parameters, macs = count(net, 224)
-    assert parameters == 1_019_590  # "1.0 M"
-    assert 3.9e6 < macs + products(net, 224) < 4.6e6  # "4 M"
+VARIANTS = [pytest.param(v, id=n) for n, v in (("m0", M0), ("m1", M1), ("m2", M2), ("m3", M3))]
+
+
+# Of the paper: its table of parameters and multiply-adds, in millions, as it rounds them.
+@pytest.mark.parametrize(
+    ("variant", "parameters", "macs", "paper"),
+    [
+        (M0, 1_019_590, 4_054_128, (1.0, 4)),
+        (M1, 1_777_587, 6_120_032, (1.8, 6)),
+        (M2, 2_393_876, 12_743_440, (2.4, 12)),
+        (M3, 2_622_960, 20_807_520, (2.6, 21)),
+    ],
+)
+def test_size_is_the_papers(variant: Variant, parameters: int, macs: int, paper: tuple[float, float]) -> None:
+    """With the ImageNet head at 224 px, Shift-Max products counted: exact here, within 2.5 % and 7 % of the paper."""
+    net = MicroNet(variant, imagenet=True)
+    counted, without = count(net, 224)
+    assert (counted, without + products(net, 224)) == (parameters, macs)
+    assert counted == pytest.approx(paper[0] * 1e6, rel=0.025)
+    assert macs == pytest.approx(paper[1] * 1e6, rel=0.07)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_authors_weights_give_the_authors_logits(variant: Variant) -> None:
+    """Their plain net on normalised pixels and ours on raw ones, no tensor left as it began, in double precision."""
+    torch.manual_seed(1)
+    theirs, ours = AuthorsMicroNet(variant).double(), MicroNet(variant, imagenet=True).double().eval()
+    pixels = torch.randint(0, 256, (2, 3, 96, 96)).double()
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, 3, 1, 1) for v in (MEAN, STD))
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+        for module in theirs.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.momentum = 1.0
+        theirs.train()((pixels - mean) / std)  # so the norms keep the signal alive
+        want = theirs.eval()((pixels - mean) / std)
+        ours.load_state_dict(ours.adopt(theirs.state_dict()))
+        got = ours(pixels)
+    torch.testing.assert_close(got, want, rtol=1e-8, atol=1e-8)
+    assert (want[0] - want[1]).abs().max() > 0.1  # the logits hang on the picture
+
+
+@pytest.mark.parametrize(("variant", "residuals", "scale"), [(M2, 1, 1.0), (M3, 4, -1.0)])
+def test_residual_blocks_take_away_what_they_negated(variant: Variant, residuals: int, scale: float) -> None:
+    blocks = [b for b in MicroNet(variant).blocks if getattr(b, "residual", False)]
+    assert len(blocks) == residuals
+    assert all((b.project[1].weight == scale).all() for b in blocks)
 
 
 def test_size_with_the_thesis_head() -> None:
@@ -130,7 +165,7 @@ def authors_names(net: MicroNet, prefix: str = "") -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_authors_names(prefix: str) -> None:
-    net = MicroNet(M1[:2])
+    net = MicroNet(first(2))
     for tensor in net.state_dict().values():
         if tensor.is_floating_point():
             tensor.normal_()
@@ -142,7 +177,7 @@ def test_authors_names(prefix: str) -> None:
 
 
 def test_other_names_are_left_alone() -> None:
-    net = MicroNet(M1[:1])
+    net = MicroNet(first(1))
     assert from_authors(net.state_dict(), net.blocks).keys() == net.state_dict().keys()
     # A layer that has no Shift-Max in this block, and one that does not exist.
     strange = {
