@@ -121,3 +121,15 @@ def test_a_board_that_dies_in_the_middle_is_lost(bed: Bed) -> None:
         device = Device(link, hello_s=0.3, silence_s=0.3, geometry=Geometry(96, 3))
         with pytest.raises((DftError, LinkLost), match=r"nothing on|stopped answering"):
             device.infer(bed.tiles[0].tobytes())
+
+
+def test_a_photograph_goes_on_over_resets(bed: Bed) -> None:
+    """The board forgets it and says so; the host begins it again. This net has no verdict: it stays undecided."""
+    with host_board(bed.elf, ["--reset-at=9000,21000"]) as link:
+        device = Device(link)
+        device.photo(8)
+        results = list(device.run(t.tobytes() for t in bed.tiles[:8]))
+        device.end_photo()
+    assert [r.output.tolist() for r in results] == bed.answers[:8].tolist()
+    assert {(r.seen, r.decision) for r in results} == {(0, "none")}
+    assert device.count.resets == 2
