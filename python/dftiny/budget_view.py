@@ -185,7 +185,7 @@ def _parts(b: Budget) -> str:
         f"      flash: weights {c.weights:,}, biases and multipliers {c.channels:,}, tables {c.tables:,}, "
         f"parameters {c.params:,}, code {'not known' if b.code_bytes is None else f'{b.code_bytes:,}'}\n"
         f"      RAM: activations {b.ram_bytes:,} (lower bound {b.lower_bound_bytes:,}), "
-        f"{f'kept by the interpreter {kept:,}, ' if kept else ''}statics and link buffers {statics:,}, stack reserve {b.stack_bytes:,}"
+        f"{f'kept by the interpreter {kept:,}, ' if kept else ''}statics, buffers and code in RAM {statics:,}, stack reserve {b.stack_bytes:,}"
     )
 
 

@@ -6,8 +6,9 @@ does not depend on the model, and per kernel function what it adds. Here is only
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from dftiny import spec
 from dftiny.errors import DftError
@@ -47,13 +48,20 @@ class CodeSizes:
     def kernels(self, functions: Iterable[str], core: str = MEASURED_CORE) -> int:
         """Bytes of these kernel functions and of what they bring: measured on a Cortex-M7, with a margin for another
         `core`. Raises DftError naming one never measured."""
+        total = sum(self.kernel[name] for name in self._all(functions))
+        return total if core == MEASURED_CORE else total + -(-total * _OTHER_CORE_PERCENT // 100)
+
+    def copied(self, functions: Iterable[str], patterns: Sequence[str]) -> int:
+        """Bytes of those of them whose names match one of `patterns`: what runs from RAM."""
+        return sum(self.kernel[n] for n in self._all(functions) if any(fnmatchcase(n, p) for p in patterns))
+
+    def _all(self, functions: Iterable[str]) -> set[str]:
+        """These functions and what they bring. DftError naming one never measured."""
         wanted = set(functions)
         for name in sorted(wanted):
             if name not in self.kernel:
                 raise DftError(f"the size of {name} was never measured", "run tools/code_size")
-        wanted |= {n for name in wanted for n in self.brings.get(name, [])}
-        total = sum(self.kernel[name] for name in wanted)
-        return total if core == MEASURED_CORE else total + -(-total * _OTHER_CORE_PERCENT // 100)
+        return wanted | {n for name in wanted for n in self.brings.get(name, [])}
 
 
 def load_code_sizes() -> CodeSizes:

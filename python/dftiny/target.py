@@ -15,6 +15,8 @@ from dftiny import spec
 from dftiny.errors import DftError
 
 _KINDS = ("flash", "ram")
+# The first bytes of memory stay empty, and forbidden by the MPU: null pointers point there.
+NULL_BYTES = 256
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 # Cores whose DSP instructions the kernels use. All of firmware/kernels compiles for each of them.
 CORES = ("cortex-m7", "cortex-m4", "cortex-m33")
@@ -67,6 +69,17 @@ class Target:
     def arena_regions(self) -> tuple[Region, ...]:
         """Regions that may hold activations, in the order in which they are filled."""
         return tuple(r for r in self.regions if r.arena)
+
+    def staging_region(self, taken: Mapping[str, int], input_bytes: int) -> Region | None:
+        """The arena region where a second input fits beside `taken`, bytes by region; None when there is none.
+
+        There the firmware receives the next tile while one is computed. Regions are tried from the last, which plans
+        fill last; the region of stack and statics never.
+        """
+        for r in reversed(self.arena_regions):
+            if r is not self.statics_region and r.bytes - taken.get(r.name, 0) - r.align >= input_bytes:
+                return r
+        return None
 
     @property
     def statics_region(self) -> Region:

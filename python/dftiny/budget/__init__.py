@@ -188,15 +188,27 @@ def _assembled(
 def _regions(graph: Graph, target: Target, need: EngineNeed) -> tuple[RegionBudget, ...]:
     """Every region of the target, flash first."""
     known = need.code is not None
-    statics: Mapping[str, int] = {target.statics_region.name: need.statics(len(graph.operators))}
+    statics = target.statics_region.name
+    other = [need.arenas, need.copied, {statics: need.statics(len(graph.operators))}]
+    if not need.reasons:
+        other.append(_staging(graph, target, need))
     flash = target.flash
     out = [RegionBudget(flash.name, flash.kind, need.flash, 0, flash.bytes, complete=known)]
     for r in target.regions:
         if r.kind == "ram":
-            used = need.arenas.get(r.name, 0) + statics.get(r.name, 0)
-            complete = known or r.name not in statics
-            out.append(RegionBudget(r.name, r.kind, used, r.stack_bytes, r.bytes, complete=complete))
+            used = sum(o.get(r.name, 0) for o in other)
+            out.append(
+                RegionBudget(
+                    r.name, r.kind, used, r.stack_bytes, r.bytes, complete=known or r.name != statics
+                )
+            )
     return tuple(out)
+
+
+def _staging(graph: Graph, target: Target, need: EngineNeed) -> dict[str, int]:
+    """Where the firmware receives the next input while one is computed: a region with room for it, or nowhere."""
+    found = target.staging_region(need.arenas, graph.input.nbytes)
+    return {} if found is None else {found.name: -(-graph.input.nbytes // 4) * 4}
 
 
 def _ops(graph: Graph, need: EngineNeed) -> tuple[OpBudget, ...]:

@@ -4,12 +4,14 @@ the planner that the firmware uses, and code from measurements (code_size.py). C
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dftiny.budget.need import EngineNeed
-from dftiny.code_size import load_code_sizes, run_bytes
+from dftiny.code_size import CodeSizes, load_code_sizes, run_bytes
 from dftiny.graph import Graph
 from dftiny.kernels.count import model_code
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
-from dftiny.target import Target
+from dftiny.target import NULL_BYTES, Target
 
 # Each arena costs a name, a region record and a need record in flash, beyond the base measured with one arena.
 _ARENA_FLASH_BYTES = 32
@@ -43,8 +45,19 @@ def aot_need(graph: Graph, target: Target, wishes: Wishes) -> tuple[EngineNeed, 
         reasons=reasons,
         notes=() if base.measured else (assumed,),
         plan=None if reasons else layout,
+        copied=_copied(target, sizes, code.functions),
     )
     return need, layout
+
+
+def _copied(target: Target, sizes: CodeSizes, functions: Sequence[str]) -> dict[str, int]:
+    """Code that is copied to RAM at start, with the bytes at address 0 that stay empty (codegen/linker_ld.py)."""
+    out = {}
+    for r in target.regions:
+        if r.code:
+            empty = NULL_BYTES if r.origin == 0 else 0
+            out[r.name] = empty + sizes.copied(functions, r.code)
+    return out
 
 
 def _activations(

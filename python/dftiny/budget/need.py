@@ -6,7 +6,7 @@ Made by aot.py and tflm.py, put together into a Budget by budget/__init__.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dftiny.budget.result import CodeFrom
 from dftiny.code_size import Base
@@ -35,6 +35,7 @@ class EngineNeed:
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     plan: Plan | None
+    copied: Mapping[str, int] = field(default_factory=dict)
 
     def statics(self, ops: int) -> int:
         """Statics and link buffers of the firmware around the engine, for a model of `ops` operators."""

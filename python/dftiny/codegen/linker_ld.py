@@ -7,7 +7,7 @@ Called by codegen/firmware.py.
 from __future__ import annotations
 
 from dftiny.codegen.regions_c import arena_section
-from dftiny.target import Target
+from dftiny.target import NULL_BYTES, Target
 
 _SECTIONS = """\
 ENTRY(dft_reset)
@@ -56,9 +56,6 @@ SECTIONS
 }}
 """
 
-
-# The first bytes of memory stay empty, and forbidden by the MPU: null pointers point there.
-NULL_BYTES = 256
 
 _CODE = """\
   /* Runs where it is copied to at start. Calls from flash and back are too far for a branch: the linker puts veneers. */

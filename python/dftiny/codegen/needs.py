@@ -11,14 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dftiny.artifact import canonical_json, read_json
+from dftiny.budget.tflm import CMSIS_NN_BYTES
 from dftiny.budget.tflm_arena import tflm_arena
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import load
 from dftiny.target import Target
 from dftiny.verdict.model import VerdictModel, verdict_model
-
-# The prediction follows TFLM's reference kernels; CMSIS-NN's ask for scratch beside it, 48 to 672 bytes on our nets.
-_CMSIS_NN_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def tflm_needs(bundle: Path, target: Target) -> FirmwareNeeds:
     """Needs of the tflm engine: one arena of the predicted size in the first region that has room for it, and a tick
     count for each operator of the file. CheckFailed when no region is large enough: TFLM's arena is one block."""
     graph = load(bundle / "model.tflite")
-    size = tflm_arena(graph).needed + _CMSIS_NN_BYTES
+    size = tflm_arena(graph).needed + CMSIS_NN_BYTES
     arena = next((r for r in target.arena_regions if r.bytes - r.stack_bytes >= size), None)
     if arena is None:
         largest = max(target.arena_regions, key=lambda r: r.bytes - r.stack_bytes)

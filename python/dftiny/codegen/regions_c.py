@@ -46,17 +46,9 @@ def regions_c(needs: FirmwareNeeds, target: Target) -> str:
 
 
 def staging_region(needs: FirmwareNeeds, target: Target) -> str:
-    """The arena region where a second input fits beside the plan, "" when there is none.
-
-    There the next tile is received while one is computed. Regions are tried from the last, which plans fill last; the
-    region of stack and statics never.
-    """
-    taken = {n.name: n.bytes for n in needs.regions}
-    for r in reversed(target.arena_regions):
-        room = r.bytes - taken.get(r.name, 0) - r.align
-        if r is not target.statics_region and room >= needs.input_bytes:
-            return r.name
-    return ""
+    """The arena region where a second input lies beside the plan, "" when there is none (Target.staging_region)."""
+    found = target.staging_region({n.name: n.bytes for n in needs.regions}, needs.input_bytes)
+    return "" if found is None else found.name
 
 
 def _staging(needs: FirmwareNeeds, target: Target) -> list[str]:

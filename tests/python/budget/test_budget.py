@@ -68,7 +68,10 @@ def test_the_parts_add_up(graph: Graph) -> None:
     assert b.fits
     assert b.flash_bytes == b.const.total + b.code_bytes == b.region("flash").used
     assert b.plan is not None and b.ram_bytes == b.region("axi").used == b.plan.total_bytes
-    assert b.ram_used_bytes == b.ram_bytes + b.region("dtcm").used + b.stack_bytes
+    staging = b.region("d2").used  # the next input is received there
+    assert staging == graph.input.nbytes and b.region("itcm").used > 0
+    beside = b.region("dtcm").used + b.region("itcm").used + staging
+    assert b.ram_used_bytes == b.ram_bytes + beside + b.stack_bytes
     assert b.macs == sum(o.macs for o in b.ops)
     assert b.lower_bound_bytes <= b.ram_bytes and max(o.live_bytes for o in b.ops) <= b.ram_bytes
     assert b.const.weights >= sum(
