@@ -135,6 +135,9 @@ def data(**options: Any) -> None:
 @_data()
 @click.option("--recipe", default="phinet_demo", show_default=True, help="Name or .toml file of a recipe.")
 @click.option("--start", type=ANY_PATH, help="Begin with this checkpoint's weights (a file or its folder).")
+@click.option(
+    "--weights", type=ANY_PATH, help="Begin with public weights: micromind's, MicroNet's, torchvision's."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights and batches.")
 @click.option(
     "--resume/--no-resume", default=True, show_default=True, help="Go on where the same run stopped."

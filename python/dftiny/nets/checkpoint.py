@@ -65,9 +65,7 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
     DftError when the file is missing, damaged, names no known preset, or does not fit the preset's net.
     """
     path = path / "checkpoint.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        raise DftError(f"there is no checkpoint at {path}", "train one with: dftiny train")
-    state, metadata = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
+    state, metadata = _read(path, "train one with: dftiny train")
     name = preset or metadata.get("preset")
     if name is None:
         raise DftError(
@@ -85,6 +83,39 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         net = create(name, size)
     _fill(net, state, path, name)
     return Checkpoint(net.eval(), name, size or _default_tile(name), threshold, classes, sha256_file(path))
+
+
+def load_weights(
+    path: Path, *, preset: str, tile: int | None = None, seed: int = 0
+) -> tuple[Checkpoint, bool]:
+    """A net to train from somebody's weights, and whether its head came from them too.
+
+    A file for other classes (or with no head) gives the backbone, whole; then the head starts at random, by `seed`.
+    DftError when the file is missing or damaged, or when anything beside the head does not fit.
+    """
+    state, _ = _read(path, "dftiny downloads nothing: name a file that you have")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = create(preset, tile)
+    heads: tuple[str, ...] = tuple(getattr(net, "head_prefixes", ()))
+    adopt = getattr(net, "adopt", None)
+    state = state if adopt is None else adopt(state)
+    wanted = {k: v for k, v in net.state_dict().items() if k.startswith(heads)}
+    given = {k: v for k, v in state.items() if k.startswith(heads)}
+    fits = _misfit(wanted, given) is None
+    if not fits:
+        state = {k: v for k, v in state.items() if k not in given} | wanted
+    _fill(net, state, path, preset)
+    checkpoint = Checkpoint(
+        net, preset, tile or _default_tile(preset), 0.0, ("fake", "real"), sha256_file(path)
+    )
+    return checkpoint, fits
+
+
+def _read(path: Path, hint: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise DftError(f"there is no checkpoint at {path}", hint)
+    return _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
 
 
 def _default_tile(name: str) -> int:

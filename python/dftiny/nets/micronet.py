@@ -241,6 +241,8 @@ class MicroNet(nn.Module):
     float [n, 3, H, W] with pixels 0..255 to logits [n, 1], or [n, 1000] with the paper's head (`imagenet`).
     """
 
+    head_prefixes = ("head.",)
+
     def __init__(self, variant: Variant = M1, *, imagenet: bool = False) -> None:
         super().__init__()
         tall, wide = variant.stem[0], variant.stem[0] * variant.stem[1]

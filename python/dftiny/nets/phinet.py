@@ -32,6 +32,8 @@ class PhiNetTile(nn.Module):
     Input float [n, 3, H, W] with pixels 0..255; output logits [n, 1].
     """
 
+    head_prefixes = ("hidden.", "logit.")
+
     def __init__(
         self,
         *,

@@ -62,6 +62,8 @@ class PhiNetThesis(nn.Module):
     float [n, 3, H, W] with pixels 0..255 to logits [n, 1].
     """
 
+    head_prefixes = ("head.",)
+
     def __init__(
         self, *, alpha: float, beta: float, t_zero: float, num_layers: int, down: tuple[int, ...]
     ) -> None:

@@ -17,25 +17,29 @@ from dftiny.errors import DftError
 
 Factory = Callable[[int], nn.Module]
 _PRESETS: dict[str, Preset] = {}
-_MODULES = ("dftiny.nets.phinet", "dftiny.nets.phinet_thesis", "dftiny.nets.micronet")
+_MODULES = tuple(f"dftiny.nets.{name}" for name in ("phinet", "phinet_thesis", "micronet", "resnet"))
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A registered net: its name, its function, its default tile in pixels and the first line of its docstring."""
+    """A registered net: its name, its function, its default tile in pixels and the first line of its docstring.
+
+    A `host` net is too large for any chip here: it is trained and evaluated, not exported by us.
+    """
 
     name: str
     factory: Factory
     tile: int
     summary: str
+    host: bool = False
 
 
-def register(tile: int) -> Callable[[Factory], Factory]:
-    """Mark a function as the preset of its name, with the default tile size in pixels."""
+def register(tile: int, *, host: bool = False) -> Callable[[Factory], Factory]:
+    """Mark a function as the preset of its name, with the default tile size in pixels; see `Preset` for `host`."""
 
     def mark(factory: Factory) -> Factory:
         summary = (factory.__doc__ or "").strip().splitlines()[0]
-        _PRESETS[factory.__name__] = Preset(factory.__name__, factory, tile, summary)
+        _PRESETS[factory.__name__] = Preset(factory.__name__, factory, tile, summary, host)
         return factory
 
     return mark

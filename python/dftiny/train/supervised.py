@@ -37,7 +37,7 @@ from dftiny.data.index import DataIndex, load_index, read_image
 from dftiny.data.tiles import image_logit
 from dftiny.errors import CheckFailed, DftError
 from dftiny.metrics import auc, calibrate_threshold
-from dftiny.nets.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dftiny.nets.checkpoint import Checkpoint, load_checkpoint, load_weights, save_checkpoint
 from dftiny.nets.predict import image_tile_logits, to_input
 from dftiny.nets.registry import count, create
 from dftiny.train.batches import Pool, batch, load_pool
@@ -150,9 +150,10 @@ def train(
     threads: int = 1,
     steps: int | None = None,
     start: Path | None = None,
+    weights: Path | None = None,
 ) -> TrainSummary:
     """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`, from random
-    weights or from those of the checkpoint `start`.
+    weights, from those of the checkpoint `start`, or from public ones of another project in the file `weights`.
 
     An interrupted run of the same recipe, data and seed in `out` is continued, a finished one kept as it is, unless
     `resume` is false.
@@ -163,7 +164,7 @@ def train(
         plan = parse_recipe({**plan.values(), "steps": steps}, recipe)
     if not 1 <= threads <= 64:
         raise DftError(f"{threads} threads make no sense", "use 1 to 64")
-    begin = _start(plan, start)
+    begin = _start(plan, start) if weights is None else _public(plan, start, weights, seed)
     parents = {"data": read_manifest(data, "data").digest}
     if begin is not None:
         parents["checkpoint"] = begin.sha256
@@ -193,6 +194,20 @@ def _start(recipe: Recipe, path: Path | None) -> Checkpoint | None:
             f"the recipe {recipe.name} trains {recipe.net} at {recipe.tile} px",
             "choose another --start or --recipe",
         )
+    return found
+
+
+def _public(recipe: Recipe, start: Path | None, path: Path, seed: int) -> Checkpoint:
+    """Public weights to begin with; says on the screen when the head is not among them."""
+    if start is not None:
+        raise DftError("--start and --weights both say where to begin", "give one of them")
+    if recipe.fake_quant:
+        raise DftError(
+            f"the recipe {recipe.name} fine-tunes a trained net", "give --start with its checkpoint"
+        )
+    found, whole = load_weights(path, preset=recipe.net, tile=recipe.tile, seed=seed)
+    if not whole:
+        print(f"{path}: backbone of {recipe.net} taken, its head starts at random")
     return found
 
 

@@ -18,12 +18,13 @@ pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dfti
 import torch
 
 from dftiny import spec
-from dftiny.artifact import read_manifest, write_manifest
+from dftiny.artifact import read_manifest, sha256_file, write_manifest
 from dftiny.data.demo import png
 from dftiny.data.index import DataIndex, ImageRow, load_index, save_index
 from dftiny.errors import DftError
 from dftiny.evaluate import evaluate
 from dftiny.nets.checkpoint import load_checkpoint
+from dftiny.nets.registry import create
 from dftiny.train import supervised
 from dftiny.train.batches import batch, load_pool
 from dftiny.train.recipe import Recipe, parse_recipe
@@ -219,3 +220,22 @@ def test_a_finished_run_is_kept_unless_it_was_changed(data: Path, recipe_file: s
     first.checkpoint.write_bytes(whole[:-1])
     train(recipe_file, data, out)
     assert first.checkpoint.read_bytes() == whole
+
+
+def test_public_weights_are_where_training_begins(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(9)
+    given = create("resnet_small").state_dict()
+    theirs = given | {"fc.weight": torch.zeros(1000, 128), "fc.bias": torch.zeros(1000)}
+    torch.save(theirs, tmp_path / "public.pth")
+    recipe = tmp_path / "still.toml"
+    recipe.write_text(_recipe(net="resnet_small", tile=64, steps=2, peak_rate=1e-9).toml())
+    train(str(recipe), data, tmp_path / "run", weights=tmp_path / "public.pth")
+    state = load_checkpoint(tmp_path / "run").net.state_dict()
+    for key in (k for k in given if "conv" in k):
+        torch.testing.assert_close(state[key], given[key], rtol=0, atol=1e-6)
+    assert read_manifest(tmp_path / "run").parents["checkpoint"] == sha256_file(tmp_path / "public.pth")
+    with pytest.raises(DftError, match="both say where to begin"):
+        train(str(recipe), data, tmp_path / "no", start=tmp_path, weights=tmp_path / "public.pth")
+    with pytest.raises(DftError, match="missing"):
+        torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "head.pth")
+        train(str(recipe), data, tmp_path / "no", weights=tmp_path / "head.pth")
