@@ -13,23 +13,27 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from dftiny.errors import DftError
-from dftiny.target import Target
+from dftiny.target import Region, Target
 
 _ALLOC = 0x2  # SHF_ALLOC
 _NOBITS = 8  # SHT_NOBITS
 _HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
 _SECTION = struct.Struct("<10I")
+_SEGMENT = struct.Struct("<8I")
+_LOAD = 1  # PT_LOAD
 STACK_SECTION = ".stack"  # reserved by the linker script, not used by anything
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section that takes memory on the chip. `stored` sections also take flash at their load address."""
+    """A section that takes memory on the chip. `stored` ones have contents, which lie at the address `load` until they
+    are copied to `address`, often the same."""
 
     name: str
     address: int
     bytes: int
     stored: bool
+    load: int
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,25 @@ def sections(elf: bytes) -> tuple[Section, ...]:
         table, size, count, names_at = header[6], header[11], header[12], header[13]
         raw = [_SECTION.unpack_from(elf, table + i * size) for i in range(count)]
         names = raw[names_at][4]
+        segments = _segments(elf, header[5], header[9], header[10])
         found = [
-            Section(_name(elf, names + s[0]), s[3], s[5], s[1] != _NOBITS)
+            Section(_name(elf, names + s[0]), s[3], s[5], s[1] != _NOBITS, _load(s[3], segments))
             for s in raw
             if s[2] & _ALLOC and s[5] > 0
         ]
     except (struct.error, IndexError, ValueError) as e:
         raise DftError(f"a damaged ELF file ({e})", "build the firmware again") from e
     return tuple(sorted(found, key=lambda s: s.address))
+
+
+def _segments(elf: bytes, table: int, size: int, count: int) -> list[tuple[int, int, int]]:
+    """(virtual address, physical address, bytes in memory) of the program headers of type PT_LOAD."""
+    raw = [_SEGMENT.unpack_from(elf, table + i * size) for i in range(count)]
+    return [(p[2], p[3], p[5]) for p in raw if p[0] == _LOAD]
+
+
+def _load(address: int, segments: list[tuple[int, int, int]]) -> int:
+    return next((at + address - start for start, at, n in segments if start <= address < start + n), address)
 
 
 def _name(elf: bytes, at: int) -> str:
@@ -74,10 +89,15 @@ def region_use(found: tuple[Section, ...], target: Target) -> dict[str, RegionUs
         reserved = sum(s.bytes for s in inside if s.name == STACK_SECTION)
         end = max((s.address + s.bytes for s in inside), default=region.origin)
         used = end - region.origin - reserved
-        if region is flash:  # initialised data also lie in flash, behind the code
-            used += sum(s.bytes for s in found if s.stored and s not in inside)
+        if region is flash:  # so do data, and code that runs from RAM, until they are copied
+            ends = [s.load + s.bytes for s in found if s.stored and _within(s.load, region)]
+            used = max([end, *ends]) - region.origin
         uses[region.name] = RegionUse(region.name, used, reserved, region.bytes)
     return uses
+
+
+def _within(address: int, region: Region) -> bool:
+    return region.origin <= address < region.origin + region.bytes
 
 
 _CONTRIBUTION = re.compile(r"^ (\.[\w.$-]+|\*fill\*)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?: (\S.*))?$")

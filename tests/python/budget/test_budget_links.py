@@ -24,7 +24,7 @@ pytestmark = [
 def assert_close(graph: Graph, board: str, target: str, folder: Path) -> None:
     b = budget(graph, load_target(target))
     sizes = linked(graph, board, target, folder)["regions"]
-    for name in ("flash", "dtcm", "axi"):
+    for name in sizes:
         predicted, used = b.region(name).used, sizes[name]["bytes"]
         hint = (
             f"{name}: {predicted} predicted, {used} linked; after a change of firmware/ run tools/code_size"

@@ -159,7 +159,21 @@ def test_files_that_are_no_elf(data: bytes) -> None:
 def test_padding_between_sections_counts() -> None:
     h743 = load_target("stm32h743")
     found = (
-        elf.Section(".text", h743.flash.origin, 100, True),
-        elf.Section(".rodata", h743.flash.origin + 128, 10, True),
+        elf.Section(".text", h743.flash.origin, 100, True, h743.flash.origin),
+        elf.Section(".rodata", h743.flash.origin + 128, 10, True, h743.flash.origin + 128),
     )
     assert elf.region_use(found, h743)["flash"].bytes == 138
+
+
+def test_code_that_runs_from_ram_counts_once_in_flash() -> None:
+    """It is stored between two sections of flash: the second one's address already leaves room for it."""
+    h743 = load_target("stm32h743")
+    flash, itcm = h743.flash.origin, h743.region("itcm").origin
+    found = (
+        elf.Section(".vectors", flash, 64, True, flash),
+        elf.Section(".code", itcm + 256, 100, True, flash + 64),
+        elf.Section(".text", flash + 164, 1000, True, flash + 164),
+        elf.Section(".data", h743.region("dtcm").origin, 20, True, flash + 1164),
+    )
+    uses = elf.region_use(found, h743)
+    assert uses["flash"].bytes == 1184 and uses["itcm"].bytes == 356 and uses["dtcm"].bytes == 20
