@@ -208,7 +208,11 @@ def _regions(graph: Graph, target: Target, need: EngineNeed) -> tuple[RegionBudg
 def _staging(graph: Graph, target: Target, need: EngineNeed) -> dict[str, int]:
     """Where the firmware receives the next input while one is computed: a region with room for it, or nowhere."""
     found = target.staging_region(need.arenas, graph.input.nbytes)
-    return {} if found is None else {found.name: -(-graph.input.nbytes // 4) * 4}
+    if found is None:
+        return {}
+    size = graph.input.nbytes
+    # Beside an arena it may come first, and the arena behind it is aligned.
+    return {found.name: -(-size // found.align) * found.align if need.arenas.get(found.name) else size}
 
 
 def _ops(graph: Graph, need: EngineNeed) -> tuple[OpBudget, ...]:
