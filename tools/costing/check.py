@@ -65,6 +65,12 @@ class NetError:
         return max(self.ops, key=lambda o: abs(o.percent))
 
     @property
+    def worst_cycles_percent(self) -> float:
+        """Of the operator whose cycles are furthest from what they were fitted to."""
+        errors = [100 * (o.cycles_estimated / o.cycles - 1) for o in self.ops if o.cycles]
+        return max(errors, key=abs, default=0.0)
+
+    @property
     def good(self) -> bool:
         """Within the bounds."""
         return abs(self.percent) <= NET_PERCENT and abs(self.worst.percent) <= OP_PERCENT
@@ -117,5 +123,5 @@ def _line(name: str, one: NetError) -> str:
     mark = "" if one.good else "  OUT OF BOUNDS"
     return (
         f"{name:26s} {one.instructions:>12,} {one.estimated:>12,} {one.percent:+7.2f} %  {worst:36s}"
-        f" {one.cycles_percent:+.2f} %{mark}"
+        f" {one.cycles_percent:+.2f} %, operators {one.worst_cycles_percent:+.2f} %{mark}"
     )

@@ -21,7 +21,7 @@ from dftiny.counting.cores import Core
 from dftiny.errors import DftError
 from dftiny.target import load_target
 
-NETS, LAYERS = 440, 14
+NETS, LAYERS = 120, 22
 _FLOOR = 200.0  # instructions below which an operator's error counts less
 _EASE = 1e-6  # pulls what nothing was counted of to nothing
 _ALREADY = 1e-9

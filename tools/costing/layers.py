@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import random_graphs
 import random_moves
 from random_graphs import Builder
 
@@ -144,6 +145,25 @@ def _depthwise(b: Layers) -> None:
     b.channelwise((3, 3), int(b.any(1, 1, 2)), int(b.any(1, 1, 1, 1, 2, 3)))
 
 
+def _inverted(b: Layers) -> None:
+    """As MobileNets and PhiNets have them: planes between expansion and depthwise convolution, where the plan likes it."""
+    b.layer((1, 1), b.number(1, 9) * int(b.any(4, 8)))
+    b.channelwise((3, 3), int(b.any(1, 1, 2)))
+    if b.number(0, 1):
+        b.layer((1, 1), b.number(1, 5) * int(b.any(4, 8)))
+
+
+def _tall_pool(b: Layers) -> None:
+    """A window too tall for the row kernel."""
+    _, h, w, c = b.shape
+    if h > 16:
+        y = b.like((1, 1, w, c))
+        kind = str(b.any("MAX_POOL_2D", "AVERAGE_POOL_2D"))
+        b.op(kind, (b.x,), y, PoolOptions(h, 1, 1, 1, "VALID", "NONE"))
+    else:
+        b.layer((1, 1), b.number(2, 20))
+
+
 def _taps(b: Layers) -> None:
     kernel = b.any((5, 5), (3, 1), (1, 3), (5, 1), (1, 5), (7, 7), (2, 2), (1, 1), (4, 4))
     b.channelwise(kernel, int(b.any(1, 1, 2)), int(b.any(1, 1, 2, 4)), 1)  # type: ignore[arg-type]
@@ -266,10 +286,11 @@ EVERYTHING: tuple[Kind, ...] = (
 FAMILIES: tuple[tuple[Kind, ...], ...] = (
     EVERYTHING,
     (_depthwise, _depthwise, _pointwise),
+    (_inverted, _inverted, _residual),
     EVERYTHING,
     (_lines, _taps, _pointwise),
     EVERYTHING,
-    (_pool, _gather, _concat, _pad, _pointwise),
+    (_pool, _tall_pool, _gather, _concat, _pad, _pointwise),
     EVERYTHING,
     (_shift_max, _pointwise),
     (_window, _window, _grouped, _dilated),
@@ -292,3 +313,6 @@ def nets(count: int, layers: int) -> Iterator[tuple[Graph, Wishes]]:
                 break
             kinds[b.number(0, len(kinds) - 1)](b)
         yield b.graph(), wishes[seed // 3 % len(wishes)]
+    for seed in range(count // 3):  # whatever else there is, on tiny maps
+        kinds_of = [random_graphs.KINDS[(8 * seed + i) % len(random_graphs.KINDS)] for i in range(8)]
+        yield random_graphs.random_graph(10_000 + seed, kinds_of, live=False), wishes[seed % len(wishes)]

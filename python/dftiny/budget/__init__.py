@@ -80,8 +80,10 @@ def budget(
 
 def with_estimates(b: Budget, graph: Graph, layout: Plan, target: Target, core: str | None = None) -> Budget:
     """`b` with the cost model's figures of the operators and of the net: the one place where they are filled in.
-    `core` (m7, m4) stands for the target's processor; None takes the nearest one that is modelled."""
-    guess = estimate(graph, layout, core or core_of(target.core), target.name)
+    `core` (m7, m4) stands for the target's processor, with memory of no chip in particular where that is another; None
+    takes the nearest one that is modelled."""
+    own = core_of(target.core)
+    guess = estimate(graph, layout, core or own, target.name if core in (None, own) else "")
     ops = tuple(
         replace(o, instructions=guess.ops.get(o.index), cycles=guess.op_cycles.get(o.index)) for o in b.ops
     )

@@ -9,7 +9,7 @@ from dftiny.cost.pieces import Job, Pieces, Turn, add
 
 _TILE, _TILE_WORDS, _LOOP_QUADS = 4, 8, 8  # pixels; of a quad; DFT_CONV LOOP_QUADS
 _RUN, _LAST = 4, 0x8000  # DFT_CONV_RUN, DFT_CONV_LAST
-_WIDE, _SINGLE = 1, 4  # DFT_CONV_WIDE, DFT_CONV_SINGLE
+_WIDE, _SINGLE, _PLANES = 1, 4, 8  # DFT_CONV_WIDE, DFT_CONV_SINGLE, DFT_CONV_PLANES
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,9 @@ def _event(job: Job, m: _Map, turn: Turn) -> Pieces:
         add(out, _widened(m, turn, whole, rest, starts))
     if m.out_w < _TILE:
         add(out, _copy(m.out_w * m.out_c), turn.rows)
+    if m.flags & _PLANES:
+        out["conv.plane_rows"], out["conv.planes"] = turn.rows, turn.rows * m.out_c
+        out["conv.planes_left"] = turn.rows * m.out_c * (job.number("out_left") > 0)
     return out
 
 

@@ -1,5 +1,6 @@
-"""dft_depthwise_rows: 3x3 windows by tiles, four channels at a time. Twins: firmware/kernels/m7/depthwise_rows.c and
-depthwise_s1.S, r1.S, s2.S, s2r2.S. Called by lanes.py."""
+"""dft_depthwise_rows: 3x3 windows by tiles, four channels at a time; dft_depthwise_planes_rows: over planes, channel by
+channel. Twins: firmware/kernels/m7/depthwise_rows.c with depthwise_s1.S, r1.S, s2.S, s2r2.S, and depthwise_planes_rows.c
+with depthwise_planes.S. Called by lanes.py."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 from dftiny.cost.pieces import Job, Pieces, Turn, add
 
-_LANES = 4
+_LANES, _PLANES_S1 = 4, 6  # DFT_DEPTHWISE_PLANES_S1
 _METHODS = {1: ("s1", 4, 2), 2: ("s2", 3, 4), 3: ("r1", 3, 4), 4: ("s2r2", 5, 2)}
 
 
@@ -150,3 +151,29 @@ def _multiplied(m: _Layer, rows: int, under: int, missing: tuple[int, ...]) -> P
         out["threes"] += 1
         out["aims"] += lanes * m.multiplier
     return out
+
+
+def planes(job: Job) -> Pieces:
+    """dft_depthwise_planes_rows: a row of an event is a pass over each channel, two outputs a turn."""
+    name = "p1" if job.number("kind") == _PLANES_S1 else "p2"
+    channels, pairs, odd = job.number("in_c"), *divmod(job.number("out_w"), 2)
+    how, stride_h = "table" if job.has("table") else "relu", job.number("stride_h")
+    out = Pieces()
+    for turn in job.turns:
+        missing = sum(
+            not there for r in range(turn.rows) for there in turn.inside[r * stride_h : r * stride_h + 3]
+        )
+        passes = channels * turn.rows
+        one = {
+            "events": 1,
+            "rows": turn.rows,
+            "zero_rows": missing,
+            "zeros": missing * job.number("columns"),
+            "channels": channels,
+            "passes": passes,
+            f"pairs_{how}": passes * (pairs + odd),
+            f"turns_{how}": passes * (-(-pairs // 2) + odd),
+            "odd": passes * odd,
+        }
+        add(out, one, turn.times)
+    return Pieces({f"depthwise_{name}.{k}": n for k, n in out.items()})

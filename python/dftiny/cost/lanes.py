@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from dftiny.cost import runs, whole
 from dftiny.cost.conv import conv
-from dftiny.cost.depthwise import depthwise
+from dftiny.cost.depthwise import depthwise, planes
 from dftiny.cost.pieces import Job, Pieces, Turn, add
 from dftiny.cost.taps import taps
 from dftiny.kernels.count import HALF_BYTE, script_of
@@ -19,6 +19,7 @@ ROW_KERNELS: Mapping[str, Callable[[Job], Pieces]] = {
     "dft_conv_rows": conv,
     "dft_matvec_rows": runs.matvec,
     "dft_depthwise_rows": depthwise,
+    "dft_depthwise_planes_rows": planes,
     "dft_depthwise_taps_rows": taps,
     "dft_table_rows": runs.table,
     "dft_sum_rows": lambda job: runs.pair(job, "sum", 4),
