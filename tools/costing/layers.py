@@ -146,11 +146,10 @@ def _depthwise(b: Layers) -> None:
 
 
 def _inverted(b: Layers) -> None:
-    """As MobileNets and PhiNets have them: planes between expansion and depthwise convolution, where the plan likes it."""
-    b.layer((1, 1), b.number(1, 9) * int(b.any(4, 8)))
-    b.channelwise((3, 3), int(b.any(1, 1, 2)))
-    if b.number(0, 1):
-        b.layer((1, 1), b.number(1, 5) * int(b.any(4, 8)))
+    """As MobileNets and PhiNets have them; where memory is short the plan has planes between the first two."""
+    b.layer((1, 1), b.shape[3] * b.number(4, 7) if b.shape[3] < 16 else b.number(30, 60))
+    b.channelwise((3, 3), int(b.any(1, 1, 2)) if b.shape[2] > 6 else 1)
+    b.layer((1, 1), b.number(4, 12))
 
 
 def _tall_pool(b: Layers) -> None:
@@ -167,6 +166,11 @@ def _tall_pool(b: Layers) -> None:
 def _taps(b: Layers) -> None:
     kernel = b.any((5, 5), (3, 1), (1, 3), (5, 1), (1, 5), (7, 7), (2, 2), (1, 1), (4, 4))
     b.channelwise(kernel, int(b.any(1, 1, 2)), int(b.any(1, 1, 2, 4)), 1)  # type: ignore[arg-type]
+
+
+def _wide(b: Layers) -> None:
+    b.channelwise(b.any((5, 5), (7, 7), (3, 5), (2, 7)), int(b.any(1, 1, 2)))  # type: ignore[arg-type]
+    b.layer((1, 1), b.number(1, 6) * int(b.any(1, 4)))
 
 
 def _dilated(b: Layers) -> None:
@@ -286,9 +290,9 @@ EVERYTHING: tuple[Kind, ...] = (
 FAMILIES: tuple[tuple[Kind, ...], ...] = (
     EVERYTHING,
     (_depthwise, _depthwise, _pointwise),
-    (_inverted, _inverted, _residual),
+    (_inverted,),
     EVERYTHING,
-    (_lines, _taps, _pointwise),
+    (_lines, _taps, _wide, _wide, _pointwise),
     EVERYTHING,
     (_pool, _tall_pool, _gather, _concat, _pad, _pointwise),
     EVERYTHING,
@@ -300,11 +304,15 @@ FAMILIES: tuple[tuple[Kind, ...], ...] = (
 MOST_ELEMENTS, MOST_CHANNELS = 12_000, 120
 
 
-def nets(count: int, layers: int) -> Iterator[tuple[Graph, Wishes]]:
-    """`count` nets of about `layers` layers, and how to plan each."""
+PLANES = FAMILIES.index((_inverted,))  # planned as if planes cost nothing
+
+
+def family(number: int, count: int, layers: int) -> Iterator[tuple[Graph, Wishes]]:
+    """`count` nets of about `layers` layers of one family, and how to plan each."""
     wishes = (Wishes(), Wishes(slack=0.0), Wishes(slack=0.0, recompute=False), Wishes(slack=0.4))
-    for seed in range(count):
-        b, kinds = Layers(seed), FAMILIES[seed % len(FAMILIES)]
+    kinds = FAMILIES[number]
+    for turn in range(count):
+        b = Layers(turn * len(FAMILIES) + number)
         while len(b.ops) < layers:
             _, h, w, c = b.shape
             if h * w * c > MOST_ELEMENTS or c > MOST_CHANNELS:
@@ -312,7 +320,11 @@ def nets(count: int, layers: int) -> Iterator[tuple[Graph, Wishes]]:
             if h * w <= 2 or len(b.shape) != 4 or b.shape[0] != 1:
                 break
             kinds[b.number(0, len(kinds) - 1)](b)
-        yield b.graph(), wishes[seed // 3 % len(wishes)]
-    for seed in range(count // 3):  # whatever else there is, on tiny maps
-        kinds_of = [random_graphs.KINDS[(8 * seed + i) % len(random_graphs.KINDS)] for i in range(8)]
-        yield random_graphs.random_graph(10_000 + seed, kinds_of, live=False), wishes[seed % len(wishes)]
+        yield b.graph(), Wishes(slack=4.0) if number == PLANES else wishes[(turn + number) % len(wishes)]
+
+
+def strays(count: int) -> Iterator[tuple[Graph, Wishes]]:
+    """Whatever else there is, on tiny maps."""
+    for seed in range(count):
+        kinds = [random_graphs.KINDS[(8 * seed + i) % len(random_graphs.KINDS)] for i in range(8)]
+        yield random_graphs.random_graph(10_000 + seed, kinds, live=False), Wishes()

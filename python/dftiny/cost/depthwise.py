@@ -47,9 +47,7 @@ def depthwise(job: Job) -> Pieces:
 def _event(m: _Layer, turn: Turn, stride_h: int) -> Pieces:
     under = 3 + (turn.rows - 1) * stride_h
     inside = [k < under and turn.inside[k] for k in range(m.rows)]
-    missing = tuple(k for k, there in enumerate(inside) if not there)
-    if m.rows == 5:
-        missing = tuple(k for k in missing if k < under)
+    missing = tuple(k for k, there in enumerate(inside) if not there and k < under)
     out = Pieces({"events": 1, "missing_rows": len(missing)})
     add(out, _padding(m, _LANES))
     if m.multiplier == 1:
@@ -73,7 +71,7 @@ def _widen(m: _Layer, missing: tuple[int, ...], pixels: int) -> Pieces:
     if m.rows == 5:
         known[2,] = "_middle"
     if m.rows == 4:
-        known[2, 3] = "_last"
+        known[2, 3] = known[2,] = "_last"
     how = known.get(missing)
     fills = 0 if how is not None else len(missing)
     how = how or ""
@@ -116,8 +114,10 @@ def _quads(m: _Layer, rows: int, under: int, missing: tuple[int, ...]) -> Pieces
     add(out, _run(m, _LANES), whole)
     add(out, _stored(m), whole)
     overwritten = 2 * m.out_w if m.name.startswith("s2") else m.tiles * m.outputs
-    if m.left > 1 or overwritten > m.left + m.in_w:
+    padded = m.left > 1 or overwritten > m.left + m.in_w
+    if padded:
         add(out, _padding(m, 1), whole)
+    out["unusual_quads"] = whole * (padded or out["filled_rows"] > 0)
     if left:
         add(out, _some_widened(m, under, missing, whole * _LANES, left))
         add(out, _run(m, left))

@@ -11,6 +11,7 @@ from dftiny.cost.conv import conv
 from dftiny.cost.depthwise import depthwise, planes
 from dftiny.cost.pieces import Job, Pieces, Turn, add
 from dftiny.cost.taps import taps
+from dftiny.cost.wide import wide
 from dftiny.kernels.count import HALF_BYTE, script_of
 from dftiny.kernels.count import runs as engine_runs
 from dftiny.plan import Event, Lane, Placement, Plan, PlannedSegment
@@ -20,6 +21,7 @@ ROW_KERNELS: Mapping[str, Callable[[Job], Pieces]] = {
     "dft_matvec_rows": runs.matvec,
     "dft_depthwise_rows": depthwise,
     "dft_depthwise_planes_rows": planes,
+    "dft_depthwise_wide_rows": wide,
     "dft_depthwise_taps_rows": taps,
     "dft_table_rows": runs.table,
     "dft_sum_rows": lambda job: runs.pair(job, "sum", 4),
