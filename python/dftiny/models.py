@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from dftiny import spec
@@ -12,6 +11,8 @@ from dftiny.artifact import atomic_write, read_manifest
 from dftiny.errors import DftError
 
 DEFAULT_MODEL = "phinet_demo_128.demo"
+# The tile sizes, in pixels, for which the table of nets is made.
+TILES = (96, 128, 160, 224)
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,29 @@ def released_model(name: str = DEFAULT_MODEL) -> Path:
     return known[name]
 
 
-def _net_rows() -> Iterator[Row]:
-    from dftiny.nets.registry import count, create, presets
+@dataclass(frozen=True)
+class NetRow:
+    """A preset of the registry: its own tile size, and by tile size (MACs, RAM in bytes; 0 where it stays on the host)."""
 
-    for name, preset in presets().items():
-        parameters, macs = count(create(name, preset.tile), preset.tile)
-        yield Row(name, preset.tile, parameters, macs, preset.summary)
+    name: str
+    tile: int
+    parameters: int
+    summary: str
+    at: dict[int, tuple[int, int]]
+
+
+def net_rows() -> list[NetRow]:
+    """The nets that `dftiny train` knows, as tools/net_table counted and planned them; needs no torch."""
+    return [
+        NetRow(
+            name,
+            int(value["tile"]),
+            int(value["parameters"]),
+            str(value["summary"]),
+            {int(tile): (int(v["macs"]), int(v["ram_bytes"])) for tile, v in value["at"].items()},
+        )
+        for name, value in spec.nets().items()
+    ]
 
 
 def _released_rows() -> Iterator[Row]:
@@ -62,12 +80,26 @@ def _released_rows() -> Iterator[Row]:
 
 
 def models_table() -> str:
-    """The released models, then the nets that `dftiny train` knows (when torch is installed)."""
-    rows = list(_released_rows())
-    lines = ["Released models (dftiny export takes the first without being told)", *_lines(rows)]
-    if find_spec("torch") is None:
-        return "\n".join([*lines, "", "Nets to train: install dftiny[train] to list them."])
-    return "\n".join([*lines, "", "Nets to train (dftiny train --recipe …)", *_lines(list(_net_rows()))])
+    """The released models, then the nets that `dftiny train` knows, with MACs and RAM at each tile size."""
+    head = "Released models (dftiny export takes the first without being told)"
+    nets = (
+        "Nets to train (dftiny train --recipe …): MACs of one tile, and RAM for activations on the STM32H743"
+    )
+    return "\n".join([head, *_lines(list(_released_rows())), "", nets, *_net_lines(net_rows())])
+
+
+def _net_lines(rows: list[NetRow]) -> list[str]:
+    columns = "".join(f"{f'{tile} px':>19}" for tile in TILES)
+    lines = [f"  {'name':<15}{'parameters':>12}{columns}"]
+    for row in rows:
+        cells = "".join(f"{_cell(*row.at[tile]):>19}" for tile in TILES)
+        lines.append(f"  {row.name:<15}{row.parameters:>12,}{cells}")
+    return [*lines, "", *(f"  {row.name:<15} {row.summary} Its tile: {row.tile} px." for row in rows)]
+
+
+def _cell(macs: int, ram_bytes: int) -> str:
+    ram = f"{ram_bytes / 1024:.1f} KB" if ram_bytes else "host"
+    return f"{macs / 1e6:.1f} M {ram:>9}"
 
 
 def readme() -> str:

@@ -24,7 +24,7 @@ _MODULES = tuple(f"dftiny.nets.{name}" for name in ("phinet", "phinet_thesis", "
 class Preset:
     """A registered net: its name, its function, its default tile in pixels and the first line of its docstring.
 
-    A `host` net is too large for any chip here: it is trained and evaluated, not exported by us.
+    A `host` net is a baseline that is trained and evaluated here and has no int8 form for the chip.
     """
 
     name: str

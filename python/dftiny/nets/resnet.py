@@ -1,7 +1,7 @@
 """ResNets (He et al. 2015, arXiv 1512.03385) under torchvision's names: the baseline of the thesis, and a small one.
 
 `resnet50` stays on the host: 25 MB of int8 weights are no net for the chip. `resnet_small` is a ResNet-18 a quarter
-as wide, for quick runs. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
+as wide, for quick runs; the int8 converter aborts on it, so it stays there too. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def resnet50(tile: int) -> nn.Module:
     return ResNet((3, 4, 6, 3), width=64, bottleneck=True)
 
 
-@register(tile=96)
+@register(tile=96, host=True)
 def resnet_small(tile: int) -> nn.Module:
-    """ResNet-18 a quarter as wide, ImageNet normalisation inside: the baseline of quick runs."""
+    """ResNet-18 a quarter as wide, ImageNet normalisation inside: the baseline of quick runs, on the host only."""
     del tile  # fully convolutional up to the pooling
     return ResNet((2, 2, 2, 2), width=16, bottleneck=False)

@@ -84,6 +84,12 @@ def ops() -> Mapping[str, Any]:
 
 
 @cache
+def nets() -> Mapping[str, Any]:
+    """nets.toml: parameters, MACs and RAM of the nets that can be trained, by name."""
+    return read_toml(SPEC_DIR / "nets.toml", "table of nets")
+
+
+@cache
 def schema(name: str) -> Mapping[str, Any]:
     """The JSON schema of `name`.json, e.g. schema("bench")."""
     value: Mapping[str, Any] = read_json(SPEC_DIR / "schema" / f"{name}.json", "schema")
