@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 from importlib.metadata import files
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from dftiny.errors import DftError
 from dftiny.nets.phinet_thesis import PhiNetThesis, from_micromind
 from dftiny.nets.registry import count, create
 from dftiny.nets.thesis import MEAN, STD, Head, PixelConv
@@ -104,3 +106,39 @@ def test_normalisation_folds_exactly(groups: int, frame: tuple[int, int, int, in
 
 def test_head_has_one_hidden_layer() -> None:
     assert sum(p.numel() for p in Head(208).parameters()) == 208 * 512 + 512 + 512 + 1
+
+
+FACTORS = {"alpha": 1.1, "beta": 0.75, "t_zero": 5.0, "num_layers": 8, "down": (5, 7)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"alpha": 0.5}, {"beta": 1.0}, {"t_zero": 3.0}, {"num_layers": 7}, {"divisor": 4}, {"gate": False}],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_factor_of_size_changes_the_size(change: dict[str, Any]) -> None:
+    net = PhiNetThesis(**{**FACTORS, **change})
+    assert count(net, 96)[0] != 1_147_196
+    widths = [block.project[0].out_channels for block in net.blocks]
+    assert all(w % change.get("divisor", 8) == 0 for w in widths)
+    assert len(net.blocks) == change.get("num_layers", 8) + 1
+    assert any(block.gate is not None for block in net.blocks) == change.get("gate", True)
+
+
+@pytest.mark.parametrize("change", [{"activation": "relu6"}, {"corner": True}])
+def test_activation_and_padding_change_the_function_alone(change: dict[str, Any]) -> None:
+    plain, other = PhiNetThesis(**FACTORS).eval(), PhiNetThesis(**FACTORS, **change).eval()
+    other.load_state_dict(plain.state_dict())
+    assert count(plain, 96) == count(other, 96)
+    pixels = torch.randint(0, 256, (1, 3, 96, 96)).float()
+    with torch.no_grad():
+        assert not torch.allclose(plain.features(pixels), other.features(pixels))
+    strided = [b.depthwise[0].padding for b in other.blocks if b.depthwise[0].stride == (2, 2)]
+    assert strided == [(0, 0) if "corner" in change else (1, 1)] * 4
+
+
+def test_factors_that_build_no_net_are_refused() -> None:
+    with pytest.raises(DftError, match="hardswish, relu6"):
+        PhiNetThesis(**FACTORS, activation="swish")
+    with pytest.raises(DftError, match="above 0"):
+        PhiNetThesis(**{**FACTORS, "alpha": 0.0})
