@@ -1,7 +1,7 @@
 """ResNets (He et al. 2015, arXiv 1512.03385) under torchvision's names: the baseline of the thesis, and a small one.
 
 `resnet50` stays on the host: 25 MB of int8 weights are no net for the chip. `resnet_small` is a ResNet-18 a quarter
-as wide, for quick runs; the int8 converter aborts on it, so it stays there too. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
+as wide, for quick runs. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ class ResNet(nn.Module):
         # Symmetric padding of 3: at an even size the last column and row of it are never looked at.
         self.conv1 = PixelConv(width, (7, 7), stride=(2, 2), frame=(3, 2, 3, 2))
         self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
         channels = width
         for stage, blocks in enumerate(layers):
             parts = []
@@ -78,7 +77,10 @@ class ResNet(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """Pooled features [n, channels] of tiles [n, 3, H, W]."""
-        x = self.maxpool(functional.relu(self.bn1(self.conv1(pixels))))
+        # Zeros stand for pooling's own padding, minus infinity, on which the int8 converter aborts: before a ReLU they
+        # are the same. At an even size only the first column and row of it are ever looked at.
+        x = functional.relu(functional.pad(self.bn1(self.conv1(pixels)), (1, 0, 1, 0)))
+        x = functional.max_pool2d(x, 3, 2)
         for stage in range(1, 5):
             x = self.get_submodule(f"layer{stage}")(x)
         pooled: Tensor = x.mean((2, 3))
@@ -104,8 +106,8 @@ def resnet50(tile: int) -> nn.Module:
     return ResNet((3, 4, 6, 3), width=64, bottleneck=True)
 
 
-@register(tile=96, host=True)
+@register(tile=96)
 def resnet_small(tile: int) -> nn.Module:
-    """ResNet-18 a quarter as wide, ImageNet normalisation inside: the baseline of quick runs, on the host only."""
+    """ResNet-18 a quarter as wide, ImageNet normalisation inside: the baseline of quick runs."""
     del tile  # fully convolutional up to the pooling
     return ResNet((2, 2, 2, 2), width=16, bottleneck=False)

@@ -9,6 +9,7 @@ import torch
 from authors_micronet import AuthorsMicroNet
 from test_phinet_thesis import theirs
 from torch import Tensor
+from torch.nn import functional
 
 from dftiny.errors import DftError
 from dftiny.nets.checkpoint import load_weights
@@ -50,6 +51,17 @@ def test_resnet50_has_torchvisions_layout_and_size() -> None:
     assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == torchvision_shapes()
     strides = {c.stride for n, c in net.named_modules() if n.endswith(".conv1")}
     assert strides == {(1, 1)}
+
+
+def test_the_zeros_before_pooling_are_the_papers_padding() -> None:
+    torch.manual_seed(6)
+    net = create("resnet_small").eval()
+    pixels = torch.randint(0, 256, (2, 3, 96, 96)).float()
+    with torch.no_grad():
+        x = functional.max_pool2d(functional.relu(net.bn1(net.conv1(pixels))), 3, 2, 1)
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = stage(x)
+        assert torch.equal(net.features(pixels), x.mean((2, 3)))
 
 
 def test_a_file_for_a_thousand_classes_gives_the_backbone(tmp_path: Path) -> None:
