@@ -213,28 +213,42 @@ def _region_table(b: Budget) -> Table:
 
 
 def _op_table(b: Budget) -> Table:
-    """The operators with most MACs, in the model's order, and the rest in one row."""
-    shown = set(sorted(b.ops, key=lambda o: (-o.macs, o.index))[:_TOP_OPS])
-    table = _table("operator", "MACs", "MACs %", "constants", "activations alive")
+    """The operators with most work, in the model's order, and the rest in one row. Their share is of the estimated
+    instructions, or of the MACs where nobody estimates any."""
+    estimated = b.instructions_estimated is not None
+    total = max((b.instructions_estimated if estimated else b.macs) or 0, 1)
+
+    def work(op: OpBudget) -> int:
+        return (op.instructions or 0) if estimated else op.macs
+
+    def cells(op: OpBudget) -> tuple[str, ...]:
+        count = f"{op.instructions:,}" if op.instructions is not None else "–"
+        share = f"{100 * work(op) / total:.1f}"
+        return f"{op.macs:,}", count, share, f"{op.const_bytes:,}", f"{op.live_bytes:,}"
+
+    shown = set(sorted(b.ops, key=lambda o: (-work(o), o.index))[:_TOP_OPS])
+    table = _table("operator", "MACs", "instructions", "share %", "constants", "activations alive")
     for op in b.ops:
         if op in shown:
-            table.add_row(f"{op.index} {op.kind}", *_op_cells(op, b.macs))
+            table.add_row(f"{op.index} {op.kind}", *cells(op))
     rest = [o for o in b.ops if o not in shown]
     if rest:
-        row = OpBudget(
-            0,
-            "",
-            "",
-            sum(o.macs for o in rest),
-            sum(o.const_bytes for o in rest),
-            max(o.live_bytes for o in rest),
-        )
-        table.add_row(f"{len(rest)} others", *_op_cells(row, b.macs))
+        table.add_row(f"{len(rest)} others", *cells(_together(rest)))
     return table
 
 
-def _op_cells(op: OpBudget, macs: int) -> tuple[str, str, str, str]:
-    return f"{op.macs:,}", f"{100 * op.macs / max(macs, 1):.1f}", f"{op.const_bytes:,}", f"{op.live_bytes:,}"
+def _together(ops: Sequence[OpBudget]) -> OpBudget:
+    """Several operators as one row."""
+    counts = [o.instructions for o in ops if o.instructions is not None]
+    return OpBudget(
+        index=0,
+        kind="",
+        name="",
+        macs=sum(o.macs for o in ops),
+        const_bytes=sum(o.const_bytes for o in ops),
+        live_bytes=max(o.live_bytes for o in ops),
+        instructions=sum(counts) if counts else None,
+    )
 
 
 def targets_table() -> str:
