@@ -245,6 +245,10 @@ class _Failed:
 def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | _Failed:
     """The plan of `graph` as it stands, or what is needed to say why there is none."""
     prepared = steps(graph, without=wishes.without)
+    if not prepared.steps:
+        raise DftError(
+            f"{graph.name} computes nothing: its output is its input", "give a model with operators"
+        )
     maker = LaneMaker(prepared)
     cutter = Cutter(maker)
     bound = lower_bound(kernel_net(maker)).bytes

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flatmodel import FlatModel
 from host_model import HostModel, build_library
 from random_graphs import Builder, phinet_like
 
 from dftiny import int8
 from dftiny.errors import CheckFailed, DftError
-from dftiny.graph import Graph
+from dftiny.graph import Graph, load
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.plan.recompute import repeated, repeats
 from dftiny.rewrite import NAMES as REWRITES
@@ -114,3 +115,11 @@ def test_a_second_region_takes_what_the_first_cannot(graph: Graph, library: Path
     )
     assert list(layout.region_bytes) == ["axi", "d2"]
     assert_same_bits(graph, layout, library, tmp_path)
+
+
+def test_a_model_that_computes_nothing_is_one_sentence() -> None:
+    m = FlatModel()
+    x, y = m.act((1, 4, 4, 2)), m.act((1, 32))
+    m.op("RESHAPE", (x, m.const(np.array([1, 32], np.int32))), (y,))
+    with pytest.raises(DftError, match="computes nothing"):
+        plan(load(m.bytes()), [RegionSpec("axi", 1 << 16)])
