@@ -52,7 +52,10 @@ static uint32_t used(void) { return 16; }
 static void set_hook(dft_op_hook hook) { engine_hook = hook; }
 static const dft_region_need need = {"axi", 16, 32};
 static const uint8_t digest[32];
-const dft_engine dft_the_engine = {"aot", digest, &need, 1, 2, open, invoke, used, set_hook, 0};
+const dft_engine dft_the_engine = {
+    .name = "aot", .bundle_digest = digest, .needs = &need, .needs_n = 1, .ops_n = 2, .open = open,
+    .invoke = invoke, .memory_used = used, .set_hook = set_hook,
+};
 __asm(".syntax unified\\n.thumb\\n.text\\n"
       ".global invoke\\n.thumb_func\\n.type invoke, %function\\ninvoke:\\n"
       "push {r4, r5, r6, lr}\\n sub sp, #16\\n"

@@ -69,7 +69,7 @@ def assert_valid(made: Plan) -> CheckedSchedule:
 @pytest.mark.usefixtures("every_kernel")
 def test_plans_of_random_graphs_are_valid() -> None:
     seen = {"ring": 0, "in place": 0, "aux": 0, "scratch": 0}
-    for seed in range(60):
+    for seed in range(100):
         kinds = [KINDS[(seed * 7 + k * (1 + seed % 5)) % len(KINDS)] for k in range(2 + seed % 6)]
         schedule = assert_valid(plan(random_graph(seed, kinds, live=False), ROOMY))
         seen["ring"] += any(b.slots < b.height for b in schedule.buffers)
