@@ -77,6 +77,7 @@ LEVEL = {
     "dftiny.models": 3,
     "dftiny.release": 3,
     "dftiny.cli": 4,
+    "dftiny.commands": 4,
 }
 
 # Which rooms may import a heavy or outward-facing package at all.
@@ -88,7 +89,7 @@ MAY_IMPORT = {
     "onnxruntime": ("dftiny.export",),
     "tflite_micro": ("dftiny.export",),
     "serial": ("dftiny.link.", "dftiny.doctor"),
-    "click": ("dftiny.cli",),
+    "click": ("dftiny.cli", "dftiny.commands"),
 }
 
 # Heavy packages that only functions may import, so that `dftiny --help` stays fast.
