@@ -50,6 +50,8 @@ class EngineRow:
 
 def engine_row(folder: Path) -> EngineRow:
     """What the bench in `folder` says. DftError when there is no finished one."""
+    if not (folder / "bench.json").is_file():
+        raise DftError(f"{folder} holds no bench.json", "give a folder that dftiny bench wrote")
     value: Mapping[str, Any] = read_json(folder / "bench.json", "bench result")
     try:
         unit = next((u for u in ("instructions", "cycles") if u in value), "")

@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import atomic_write, new_folder, read_json, read_manifest, tool_versions, write_manifest
+from dftiny.artifact import (
+    Manifest,
+    atomic_write,
+    new_folder,
+    read_json,
+    read_manifest,
+    tool_versions,
+    write_manifest,
+)
 from dftiny.bundle import MODEL, VERDICT, export
 from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.photos import Photo, demo_photos, seed_of
@@ -85,15 +93,7 @@ def add_int8(model: Path) -> None:
         export(model, out=Path(name) / "bundle")
         with atomic_write(model / MODEL) as f:
             f.write((Path(name) / "bundle" / MODEL).read_bytes())
-    write_manifest(
-        model,
-        "model",
-        files={*old.files, MODEL},
-        parents=old.parents,
-        config=old.config,
-        metrics=old.metrics,
-        tools=old.tools,
-    )
+    _list_beside(model, old, MODEL)
 
 
 def add_verdict(model: Path, data: Path) -> None:
@@ -105,10 +105,15 @@ def add_verdict(model: Path, data: Path) -> None:
     card = (model / "card.md").read_text(encoding="utf-8")
     with atomic_write(model / "card.md", "w") as f:
         f.write(with_verdicts(card, table(verdict)))
+    _list_beside(model, old, VERDICT)
+
+
+def _list_beside(model: Path, old: Manifest, name: str) -> None:
+    """The manifest again, with file `name` among the model's files."""
     write_manifest(
         model,
         "model",
-        files={*old.files, VERDICT},
+        files={*old.files, name},
         parents=old.parents,
         config=old.config,
         metrics=old.metrics,

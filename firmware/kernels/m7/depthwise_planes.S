@@ -5,18 +5,7 @@
  * s0 s1 multiplier, rounding | s2 s3 bias, twice | s4 s5 bytes from output to output, end of the first row's pairs |
  * s6 s7 table, s4 | s8 s9 tile, pass | s10 s11 span, pairs | s12 s13 odd, s4 | s14 s15 job, end of the passes */
 #include "dft_depthwise_planes_m7.h"
-
-    .syntax unified
-    .cpu cortex-m7
-    .fpu fpv5-d16
-    .thumb
-
-.macro function name
-    .section .text.\name, "ax", %progbits
-    .global \name
-    .type   \name, %function
-\name:
-.endm
+#include "dft_m7_function.h"
 
 .macro double weights:vararg
     .irp    w, \weights

@@ -1,15 +1,7 @@
 /* Depthwise 3x3, horizontal stride 1, one output row from three, for Cortex-M7: what a planner short of memory asks for.
  * Called by depthwise_rows.c; layout of the scratch memory in dft_depthwise_m7.h. */
 #include "dft_depthwise_tile.h"
-
-/* A row's word of four channels at offset r12 from its pointer, or, `pad`, what stands in the pointer's place. */
-.macro take word, row, pad
-    .if     \pad
-    mov     \word, \row
-    .else
-    ldr     \word, [\row, r12]
-    .endif
-.endm
+#include "dft_depthwise_pixel.h"
 
 /* Four channels of row 2 here and one column further: (r7 r11) to pairs. */
 .macro pair_row2 here, further
@@ -22,16 +14,7 @@
     pair_row2 \here, \further
     pkhbt   r6, r8, r10, lsl #16    /* rows 0 1, channels 0 1 */
     pkhtb   r10, r10, r8, asr #16   /* rows 0 1, channels 2 3 */
-    sxtb16  r8, r6, ror #8
-    sxtb16  r9, r7, ror #8
-    sxtb16  r6, r6
-    sxtb16  r7, r7
-    stmia   r5!, {r6-r9}
-    sxtb16  r8, r10
-    sxtb16  r9, r11
-    sxtb16  r10, r10, ror #8
-    sxtb16  r11, r11, ror #8
-    stmia   r5!, {r8-r11}
+    store_pairs
 .endm
 
 /* A pixel that another one follows. */

@@ -1,18 +1,7 @@
 /* Depthwise windows five or seven columns wide, for Cortex-M7: widening, weights, four outputs of a row at a time. Called
  * by depthwise_wide_rows.c; layout of the scratch memory in dft_depthwise_wide_m7.h. */
 #include "dft_depthwise_wide_m7.h"
-
-    .syntax unified
-    .cpu cortex-m7
-    .fpu fpv5-d16
-    .thumb
-
-.macro function name
-    .section .text.\name, "ax", %progbits
-    .global \name
-    .type   \name, %function
-\name:
-.endm
+#include "dft_m7_function.h"
 
 /* r0 to, r1 from, r2 pixel, r3 pairs. PKH first, so that one SXTB16 gives a finished pair. */
     function dft_depthwise_wide_widen

@@ -3,17 +3,7 @@
  * While channels run: s0 s1 multiplier, rounding | s2 s3 table, bias | s4 s5 end, result | s6 s7 plane, plane_end |
  * s8 record | s10 s11 round, tiles | s12 quad. In a tile r0 is the column, r2 … r7 hold weights, r8 the bias, r9 r10
  * what was loaded last; sums of four outputs are r11, r12, lr, r1. */
-    .syntax unified
-    .cpu cortex-m7
-    .fpu fpv5-d16
-    .thumb
-
-.macro function name
-    .section .text.\name, "ax", %progbits
-    .global \name
-    .type   \name, %function
-\name:
-.endm
+#include "dft_m7_function.h"
 
 /* The record at r0, of 8 bytes, weights and shift: multiplier, shift and bias; moves r0 to the next one. */
 .macro requantisation weights

@@ -23,7 +23,7 @@ _INT8_ONLY = {
     "MAX_POOL_2D": "pooling",
     "SOFTMAX": "softmax",
 }
-_SPECIAL = {"PADV2": "PadV2", "CONCATENATION": "Concatenation"}
+_SPECIAL = {"PADV2": "PadV2"}
 
 
 def operator_kinds(model: Path) -> tuple[str, ...]:

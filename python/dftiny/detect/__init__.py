@@ -64,7 +64,9 @@ def detect_command(
     if map_path is not None and len(photos) > 1 and map_path.suffix and not map_path.is_dir():
         raise DftError(f"--map {map_path} is one file for {len(photos)} photographs", "give a folder")
     on_board = port is not None or board is not None
-    loaded = _load(model or (runs / "bundle" if on_board else released_model()))
+    loaded = _load(
+        model or (runs / "bundle" if on_board else released_model()), "bundle" if on_board else None
+    )
     build_dir = build_dir or runs / "build" / str(board)
     findings: list[dict[str, Any]] = []
     refused: list[DftError] = []
@@ -92,9 +94,9 @@ def detect_command(
         )
 
 
-def _load(folder: Path) -> _Loaded:
-    """A folder with model.tflite and verdict.json, hashes checked. DftError when it has no verdict."""
-    manifest = read_manifest(folder)
+def _load(folder: Path, stage: str | None) -> _Loaded:
+    """A folder with model.tflite and verdict.json, hashes checked. DftError when it has no verdict, or is not of `stage`."""
+    manifest = read_manifest(folder, stage)
     if MODEL not in manifest.files:
         raise DftError(f"{folder} holds no {MODEL}", "give a released model's folder or a bundle")
     if VERDICT not in manifest.files:

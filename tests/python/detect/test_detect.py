@@ -318,3 +318,8 @@ def test_damaged_files_are_read_or_refused_never_a_traceback(tmp_path: Path) -> 
         except DftError:
             refused += 1
     assert 30 < refused < 300
+
+
+def test_a_board_without_a_bundle_is_told_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(DftError, match="dftiny export"):
+        detect_command([tmp_path / "x.png"], runs=tmp_path, port="/dev/ttyNONE")

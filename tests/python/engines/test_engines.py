@@ -72,7 +72,7 @@ def test_different_bundles_and_different_bits(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_folder_that_is_no_bench(tmp_path: Path) -> None:
-    with pytest.raises(DftError):
+    with pytest.raises(DftError, match=r"holds no bench\.json; give a folder that dftiny bench wrote"):
         engine_row(tmp_path)
     with pytest.raises(DftError, match="no finished bench"):
         engine_row(folder(tmp_path, "x", oracle={}))
