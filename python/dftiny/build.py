@@ -90,14 +90,7 @@ def build(
     facts = spec.board(board)
     name = str(facts["name"])
     toolchain = str(facts["toolchain"])
-    if not (spec.firmware_dir() / "boards" / name).is_dir():
-        raise DftError(f"there is no firmware for board {name!r}", "see firmware/boards for how to write one")
-    if sanitize and toolchain != "native":
-        raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
-    if paired_loads and toolchain == "native":
-        raise DftError("--paired-loads chooses between kernels of the Cortex-M7", "use --board nucleo_h743zi")
-    if engine == "tflm":
-        _require_tflm(tflm, toolchain)
+    _refuse(name, toolchain, engine, sanitize, paired_loads, tflm)
     parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
     _require_tools(toolchain)
     with (
@@ -105,16 +98,16 @@ def build(
         new_folder(out, stage="build") as made,
     ):
         job = _Job(
-            Path(temporary).resolve(),
-            board,
-            engine,
-            toolchain,
-            bundle is not None,
-            sanitize,
-            paired_loads,
-            jobs,
-            debug,
-            tflm,
+            folder=Path(temporary).resolve(),
+            board=board,
+            engine=engine,
+            toolchain=toolchain,
+            has_bundle=bundle is not None,
+            sanitize=sanitize,
+            paired_loads=paired_loads,
+            jobs=jobs,
+            debug=debug,
+            tflm=tflm,
         )
         _lay_out(job, bundle)
         _compile(job)
@@ -134,6 +127,20 @@ def build(
         )
     _say(out, name, engine, sizes)
     return manifest
+
+
+def _refuse(
+    name: str, toolchain: str, engine: str, sanitize: bool, paired_loads: bool, tflm: Tflm | None
+) -> None:
+    """DftError for a board that there is not, and for wishes that do not go with it."""
+    if not (spec.firmware_dir() / "boards" / name).is_dir():
+        raise DftError(f"there is no firmware for board {name!r}", "see firmware/boards for how to write one")
+    if sanitize and toolchain != "native":
+        raise DftError(f"sanitizers need an operating system, {name} has none", "use --board host")
+    if paired_loads and toolchain == "native":
+        raise DftError("--paired-loads chooses between kernels of the Cortex-M7", "use --board nucleo_h743zi")
+    if engine == "tflm":
+        _require_tflm(tflm, toolchain)
 
 
 def _require_tools(toolchain: str) -> None:
