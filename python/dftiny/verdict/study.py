@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -281,8 +281,3 @@ def savings_text(rows: Sequence[Saving], longest: int = 64) -> str:
         for r in rows
     ]
     return "\n".join(lines)
-
-
-def as_json(rows: Sequence[Outcomes] | Sequence[Saving]) -> list[dict[str, object]]:
-    """Plain values, for a file."""
-    return [asdict(r) for r in rows]
