@@ -23,7 +23,9 @@ from dftiny.diagnose import CHOICES, Choice, Cures
 
 @cli.command(
     epilog=examples(
-        "dftiny data", "dftiny data --photos ~/Pictures --out my-data", "dftiny data --strength weak"
+        "dftiny data",
+        "dftiny data --photos ~/Pictures --out my-data",
+        "dftiny data --folds 5 --out folds                     every photograph tested once, in five rounds",
     )
 )
 @out_option(RUNS / "data")
@@ -35,6 +37,11 @@ from dftiny.diagnose import CHOICES, Choice, Cures
     show_default=True,
     help="Strength of the simulated traces.",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(3, 50),
+    help="A cross-validation set of so many parts (5 is usual) instead of train, val and test.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
 def data(**options: Any) -> None:
     """Build the demo data.
@@ -43,7 +50,7 @@ def data(**options: Any) -> None:
     """
     from dftiny.data.demo import build_demo
 
-    build_demo(**options)
+    build_demo(**options | {"folds": options["folds"] or 0})
 
 
 @cli.command(

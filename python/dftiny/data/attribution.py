@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dftiny.data import controls, generators, photos, sharing
-from dftiny.data.index import ImageRow
+from dftiny.data.index import PROCESSED, SPLITS, DataIndex
 from dftiny.data.photos import Photo
 from dftiny.errors import DftError
 
@@ -44,11 +45,61 @@ def _read(path: Path) -> str:
         ) from e
 
 
-def card(rows: Sequence[ImageRow], skipped: Sequence[str], strength: str, gains: dict[str, float]) -> str:
+@dataclass(frozen=True)
+class _Words:
+    """What the card of a set with splits says otherwise than that of a set with folds."""
+
+    part: str
+    photographs: str
+    rule: str
+    held_out: str
+    shared: str
+    controls: str
+
+
+def _split_words(index: DataIndex) -> _Words:
+    sources = {s: len({r.source for r in index.images if r.split == s}) for s in SPLITS}
+    return _Words(
+        "split",
+        f"{sources['train']} photographs to train, {sources['val']} to validate, {sources['test']} to test",
+        "Split by photograph, never by crop.",
+        "in the test split only",
+        " of the test split",
+        ", test split only",
+    )
+
+
+def _fold_words(index: DataIndex) -> _Words:
+    n = index.folds
+    return _Words(
+        "fold",
+        f"{len({r.source for r in index.images})} photographs, each tested in one of {n} rounds",
+        f"Dealt into {n} folds by photograph, never by crop, so that folds are alike in crops. In round k fold k tests, "
+        f"the next one validates, the others train.\n"
+        f"- The simulated generators were trained on the default set's training photographs, whatever the round: it is\n"
+        f"  the detector that never sees a photograph it is tested on.",
+        "in what a round tests only",
+        "",
+        f" ({', '.join(PROCESSED)} after each sharing profile, too)",
+    )
+
+
+def _table(index: DataIndex) -> str:
+    counts = Counter(
+        (
+            str(r.fold) if index.folds else r.split,
+            "pre" if r.sharing == sharing.PRE else "shared",
+            r.kind,
+        )
+        for r in index.images
+    )
+    return "\n".join(f"| {s} | {h} | {k} | {n} |" for (s, h, k), n in sorted(counts.items()))
+
+
+def card(index: DataIndex, skipped: Sequence[str], strength: str, gains: dict[str, float]) -> str:
     """Markdown: the rules the set was made by (fixed before any result), its counts, and what it is not."""
-    counts = Counter((r.split, "pre" if r.sharing == sharing.PRE else "shared", r.kind) for r in rows)
-    table = "\n".join(f"| {s} | {h} | {k} | {n} |" for (s, h, k), n in sorted(counts.items()))
-    sources = {s: len({r.source for r in rows if r.split == s}) for s in ("train", "val", "test")}
+    words = _fold_words(index) if index.folds else _split_words(index)
+    table = _table(index)
     strong = (
         f"fake = real + gain x (G(real) - real), the gain bringing a generator's mean PSNR on training crops to "
         f"{generators.TARGET_DB:g} dB within {generators.GAIN_RANGE[0]}..{generators.GAIN_RANGE[1]}; then a fake nearer "
@@ -68,23 +119,23 @@ def card(rows: Sequence[ImageRow], skipped: Sequence[str], strength: str, gains:
 - The fakes come from no real generator. Small auto-encoders add the traces of five ways of up-sampling to a photograph.
 - It says nothing about TrueFace, about any face data set, or about any published deepfake. A detector that does well
   here has shown that the whole chain works, not that it finds fakes in the world.
-- It is small: {sources["train"]} photographs to train, {sources["val"]} to validate, {sources["test"]} to test. Read every figure with its interval.
+- It is small: {words.photographs}. Read every figure with its interval.
 - The sharing profiles imitate; no platform was used.
 
 ## Rules, fixed before any result was looked at
-- Split by photograph, never by crop.
+- {words.rule}
 - Every photograph is shrunk first (Lanczos, x{photos.SHRINK[0]}-{photos.SHRINK[1]}), else its JPEG history would give it away; then {photos.CROP_PX}x{photos.CROP_PX}
   crops at random places, seeded by the photograph's name, with mean |Laplacian| of at least {photos.MIN_TEXTURE:g} grey levels.
-- Generators {", ".join(generators.SEEN)} are for training; {", ".join(generators.HELD_OUT)} are held out and occur in the test split only.
+- Generators {", ".join(generators.SEEN)} are for training; {", ".join(generators.HELD_OUT)} are held out and occur {words.held_out}.
 - Strength "{strength}": {strong if strength == "strong" else weak}. Gains: {gain_text}.
-- All images are lossless PNG except the shared copies of the test split, which are the JPEG files themselves.
+- All images are lossless PNG except the shared copies{words.shared}, which are the JPEG files themselves.
 - Sharing: {profiles}. A crop of {photos.CROP_PX} px is below every limit, so here sharing is JPEG alone.
-- Controls, test split only: blur (sigma {controls.BLUR_SIGMA_PX:g} px) and denoise (3x3 median) of real images, labelled real;
+- Controls{words.controls}: blur (sigma {controls.BLUR_SIGMA_PX:g} px) and denoise (3x3 median) of real images, labelled real;
   resized (x{controls.RESIZE}) and offgrid (cut {controls.OFFSET_PX[0]} rows and {controls.OFFSET_PX[1]} columns) copies of a real image and of one fake.
   Where shrinking or cutting leaves less than a whole tile, that part is not judged.
 
 ## What is in it
-| split | sharing | kind | images |
+| {words.part} | sharing | kind | images |
 |---|---|---|---|
 {table}
 

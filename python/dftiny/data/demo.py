@@ -6,16 +6,11 @@ for any number of workers.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +19,11 @@ from numpy.typing import NDArray
 
 from dftiny.artifact import new_folder, tool_versions, write_manifest
 from dftiny.data import attribution, controls, sharing
-from dftiny.data.index import INDEX, MOVED, PROCESSED, DataIndex, ImageRow, save_index
-from dftiny.data.photos import Crop, Photo, crops, demo_packages, demo_photos, folder_photos
-from dftiny.errors import CheckFailed, DftError
+from dftiny.data import folds as fold_rules
+from dftiny.data.index import INDEX, MIN_FOLDS, MOVED, PROCESSED, DataIndex, ImageRow, save_index
+from dftiny.data.photos import Crop, Photo, crops, demo_packages, demo_photos, folder_photos, seed_of
+from dftiny.data.workers import in_processes
+from dftiny.errors import DftError
 
 if TYPE_CHECKING:
     from dftiny.data.generators import Faker
@@ -38,6 +35,18 @@ CROPS = {"train": 6, "val": 4, "test": 3}
 OVERLAP = {"train": 0.6, "val": 0.3, "test": 0.3}
 # zlib's Z_HUFFMAN_ONLY: on filtered photographs three times faster than the default and no larger.
 PNG_STRATEGY = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one photograph is to give: up to `crops` crops, and with `shared_controls` processed reals in every profile."""
+
+    photo: Photo
+    folder: Path
+    strength: str
+    crops: int
+    overlap: float
+    shared_controls: bool
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,20 @@ def build_demo(
     photos: Path | None = None,
     strength: str = "strong",
     jobs: int = 2,
+    folds: int = 0,
     only: tuple[str, ...] = (),
 ) -> DataSummary:
     """Build the demo set in `out`, with a progress bar, print what is in it and return it.
 
     `photos` is a folder of the user's own photographs instead of the Debian packages' (needs 5 or more).
+    With `folds` it is a cross-validation set (DataIndex.of_fold): every photograph gives all that a test needs.
     `only` keeps the photographs of those ids (for tests). A photograph that is absent, unreadable or too
     smooth is named, counted and skipped. DftError when no photograph is left for a split.
     """
+    if folds and folds < MIN_FOLDS:
+        raise DftError(
+            f"{folds} folds are too few: one tests, one validates, the others train", "--folds 5 is usual"
+        )
     absent: list[str] = []
     if photos is None:
         sources, absent = demo_photos()
@@ -83,9 +98,11 @@ def build_demo(
     sources = [p for p in sources if not only or p.id in only]
     with new_folder(out, stage="data") as folder:
         (folder / "images").mkdir()
-        rows, skipped = _run_jobs(sources, folder, strength, jobs)
+        rows, skipped = _run_jobs([_job(p, folder, strength, folds) for p in sources], jobs)
         skipped = absent + skipped
-        if not only:
+        if folds:
+            rows = _dealt(rows, sources, folds, skipped)
+        elif not only:
             _refuse_empty(rows, skipped)
         used_ids = {r.source for r in rows}
         used = [p for p in sources if p.id in used_ids]
@@ -94,12 +111,34 @@ def build_demo(
     return summary
 
 
+def _job(photo: Photo, folder: Path, strength: str, folds: int) -> Job:
+    if folds:
+        # Every photograph is tested in one round, so it gives all that a test needs; of_fold leaves out the rest.
+        whole = replace(photo, split="test")
+        return Job(whole, folder, strength, fold_rules.CROPS, fold_rules.OVERLAP, shared_controls=True)
+    return Job(photo, folder, strength, CROPS[photo.split], OVERLAP[photo.split], shared_controls=False)
+
+
+def _dealt(rows: list[ImageRow], photos: list[Photo], folds: int, skipped: list[str]) -> list[ImageRow]:
+    crops_of = Counter(r.source for r in rows if r.kind == "real" and r.sharing == sharing.PRE)
+    if len(crops_of) < folds:
+        raise DftError(
+            f"{len(crops_of)} usable photographs cannot be dealt into {folds} folds{_first(skipped)}",
+            "give more or sharper photographs, or ask for fewer folds",
+        )
+    fold_of = fold_rules.deal(photos, crops_of, folds)
+    return [replace(r, fold=fold_of[r.source]) for r in rows]
+
+
+def _first(skipped: list[str]) -> str:
+    return f" ({len(skipped)} skipped, the first: {skipped[0]})" if skipped else ""
+
+
 def _refuse_empty(rows: list[ImageRow], skipped: list[str]) -> None:
     for split in CROPS:
         if not any(r.split == split for r in rows):
-            reason = f" ({len(skipped)} skipped, the first: {skipped[0]})" if skipped else ""
             raise DftError(
-                f"no usable photograph is left for the {split} split{reason}",
+                f"no usable photograph is left for the {split} split{_first(skipped)}",
                 "give more or sharper photographs",
             )
 
@@ -110,16 +149,18 @@ def _finish(
     from dftiny.data.generators import GENERATORS, WEIGHTS, load_faker
 
     gains = {k: load_faker(k, strength).gain for k in GENERATORS}
-    save_index(folder, DataIndex("demo", TILE_PX, tuple(rows)))
+    index = DataIndex("demo", TILE_PX, tuple(rows))
+    save_index(folder, index)
     (folder / "ATTRIBUTION.md").write_text(attribution.attribution(used, demo_packages()), encoding="utf-8")
-    (folder / "card.md").write_text(attribution.card(rows, skipped, strength, gains), encoding="utf-8")
-    counts = {s: sum(r.split == s for r in rows) for s in CROPS}
+    (folder / "card.md").write_text(attribution.card(index, skipped, strength, gains), encoding="utf-8")
+    counts = _counts(index)
+    rules = {"crops": fold_rules.CROPS, "folds": index.folds} if index.folds else {"crops": CROPS}
     manifest = write_manifest(
         folder,
         "data",
         # The images are covered by their hashes inside index.json: verifying 400 MB at every stage would cost seconds.
         files=[INDEX, "ATTRIBUTION.md", "card.md"],
-        config={"strength": strength, "crops": CROPS, "tile": TILE_PX, "photographs": [p.id for p in used]},
+        config={"strength": strength, **rules, "tile": TILE_PX, "photographs": [p.id for p in used]},
         metrics={"images": counts, "photographs": len(used), "skipped": len(skipped)},
         parents={"generators": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()},
         tools=tool_versions("numpy", "pillow", "torch"),
@@ -127,87 +168,53 @@ def _finish(
     return DataSummary(out, counts, len(used), tuple(skipped), manifest.digest)
 
 
-def _run_jobs(
-    sources: list[Photo], folder: Path, strength: str, jobs: int
-) -> tuple[list[ImageRow], list[str]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def _counts(index: DataIndex) -> dict[str, int]:
+    """Images by split, or by fold where there are folds."""
+    if index.folds:
+        return {f"fold {k}": sum(r.fold == k for r in index.images) for k in range(index.folds)}
+    return {s: sum(r.split == s for r in index.images) for s in CROPS}
 
+
+def _run_jobs(jobs: list[Job], workers: int) -> tuple[list[ImageRow], list[str]]:
     # Test photographs make five times the images of a training one: they go first, or one worker ends alone.
-    order = sorted(sources, key=lambda p: ("test", "val", "train").index(p.split))
-    done: dict[str, tuple[list[ImageRow], list[str]]] = {}
-    columns = (
-        TextColumn("data"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("photographs"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task("data", total=len(order))
-        try:
-            with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool:
-                with _workers_deaf_to_ctrl_c():
-                    jobs_of = {photo.id: pool.submit(photo_job, photo, folder, strength) for photo in order}
-                try:
-                    for photo in order:
-                        done[photo.id] = jobs_of[photo.id].result()
-                        progress.advance(task)
-                finally:  # after an error or Ctrl-C nobody waits for photographs that have not begun
-                    pool.shutdown(cancel_futures=True)
-        except BrokenProcessPool as e:
-            raise CheckFailed(
-                "a worker process of the data build was killed", "free some memory and run it again"
-            ) from e
-    rows = [row for p in sources for row in done[p.id][0]]
-    return rows, [line for p in sources for line in done[p.id][1]]
-
-
-@contextlib.contextmanager
-def _workers_deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C until _start_worker: one in the middle of its imports prints them all."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    order = sorted(jobs, key=lambda j: ("test", "val", "train").index(j.photo.split))
+    results = in_processes(photo_job, order, workers=workers, unit="photographs", start=_start_worker)
+    done = {job.photo.id: result for job, result in zip(order, results, strict=True)}
+    rows = [row for j in jobs for row in done[j.photo.id][0]]
+    return rows, [line for j in jobs for line in done[j.photo.id][1]]
 
 
 def _start_worker() -> None:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker at once and without a word
     torch.set_num_threads(1)
 
 
-def photo_job(photo: Photo, folder: Path, strength: str) -> tuple[list[ImageRow], list[str]]:
-    """All images of one photograph, written under `folder`/images: their rows, and why it was skipped if it was."""
+def photo_job(job: Job) -> tuple[list[ImageRow], list[str]]:
+    """All images of one photograph, written under its folder's images/: their rows, and why it was skipped if it was."""
     from dftiny.data.generators import GENERATORS, SEEN, load_faker
 
+    photo = job.photo
     try:
-        found = crops(photo, CROPS[photo.split], OVERLAP[photo.split])
+        found = crops(photo, job.crops, job.overlap)
     except DftError as e:
         return [], [f"{photo.id}: {e.cause}"]
     if not found:
         return [], [f"{photo.id}: no crop with enough texture"]
     kinds = GENERATORS if photo.split == "test" else SEEN
-    fakers = [load_faker(kind, strength) for kind in kinds]
-    return [
-        row for number, crop in enumerate(found) for row in _crop_rows(photo, crop, number, folder, fakers)
-    ], []
+    fakers = [load_faker(kind, job.strength) for kind in kinds]
+    return [row for number, crop in enumerate(found) for row in _crop_rows(job, crop, number, fakers)], []
 
 
-def _crop_rows(
-    photo: Photo, crop: Crop, number: int, folder: Path, fakers: list[Faker]
-) -> Iterator[ImageRow]:
+def _crop_rows(job: Job, crop: Crop, number: int, fakers: list[Faker]) -> Iterator[ImageRow]:
+    photo = job.photo
+
     from dftiny.data.generators import SEEN
 
     def row(kind: str, label: str, data: bytes, *, of: str = "", profile: str = sharing.PRE) -> ImageRow:
         name = ".".join(x for x in (crop.id, kind, of, "" if profile == sharing.PRE else profile) if x)
         file = f"images/{name}.{'png' if profile == sharing.PRE else 'jpg'}"
-        (folder / file).write_bytes(data)
+        (job.folder / file).write_bytes(data)
         seen = kind == "real" or kind in SEEN
         return ImageRow(
             name, photo.split, photo.id, label, kind, seen, profile, file, hashlib.sha256(data).hexdigest()
@@ -223,12 +230,27 @@ def _crop_rows(
             yield row(
                 kind, _label(kind), sharing.share(pixels, profile, f"{crop.id}.{kind}"), profile=profile
             )
+    yield from _control_rows(job, crop, images, fakers[_which(job, number) % len(fakers)].kind, row)
+
+
+def _control_rows(
+    job: Job, crop: Crop, images: dict[str, NDArray[np.uint8]], fake: str, row: Callable[..., ImageRow]
+) -> Iterator[ImageRow]:
+    """The controls of a crop: processed reals, then copies of the real and of the one `fake` off the 8-px grid."""
     for kind in PROCESSED:
-        yield row(kind, "real", png(controls.control(crop.pixels, kind)))
-    fake = fakers[number % len(fakers)].kind
+        pixels = controls.control(crop.pixels, kind)
+        yield row(kind, "real", png(pixels))
+        for profile in sharing.PROFILES if job.shared_controls else ():
+            data = sharing.share(pixels, profile, f"{crop.id}.{kind}")
+            yield row(kind, "real", data, profile=profile)
     for kind in MOVED:
         for of in ("real", fake):
             yield row(kind, _label(of), png(controls.control(images[of], kind)), of=of)
+
+
+def _which(job: Job, number: int) -> int:
+    """Which fake of a crop the controls copy: four crops of a photograph alone would never reach the fifth generator."""
+    return number + (seed_of("moved", job.photo.id) if job.shared_controls else 0)
 
 
 def _label(kind: str) -> str:

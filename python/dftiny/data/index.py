@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,8 @@ SPLITS = ("train", "val", "test")
 LABELS = ("fake", "real")
 # 64 megapixels: 192 MB decoded. More is a mistake or an attack, not a photograph to be judged in tiles.
 MAX_PIXELS = 64_000_000
+# One to test, one to validate, one to train.
+MIN_FOLDS = 3
 # Kinds that are neither a plain real nor a generator's fake; each is judged on its own (data/controls.py makes them).
 PROCESSED = ("blur", "denoise")
 MOVED = ("resized", "offgrid")
@@ -33,7 +35,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image. `kind` is "real", a generator's name or a control's name; `source` the photograph it comes from."""
+    """One image. `kind` is "real", a generator's name or a control's name; `source` the photograph it comes from.
+
+    `fold` is the part of a cross-validation set that its photograph was dealt to, -1 in a set without folds.
+    """
 
     id: str
     split: str
@@ -44,6 +49,7 @@ class ImageRow:
     sharing: str
     file: str
     sha256: str
+    fold: int = -1
 
     @property
     def target(self) -> int:
@@ -81,6 +87,38 @@ class DataIndex:
         """What boards and stages are compared on: the test images before sharing, without the controls."""
         return [r for r in self.select("test", "pre") if not r.is_control]
 
+    @property
+    def folds(self) -> int:
+        """Parts of a cross-validation set; 0 in a set that has splits of its own."""
+        return max((r.fold for r in self.images), default=-1) + 1
+
+    def of_fold(self, k: int) -> DataIndex:
+        """The set's k-th round (from 0): fold k is the test split, fold k + 1 (cyclic) validates, the others train.
+
+        Only the test split keeps everything. Nothing of a held-out generator is left in the others; val keeps
+        reals, seen fakes and processed reals in all sharing profiles, train the reals and seen fakes before
+        sharing. DftError for a set without folds and for a k that it does not have.
+        """
+        n = self.folds
+        if n == 0:
+            raise DftError(
+                f"the data set {self.name!r} has no folds",
+                "make a cross-validation set: dftiny data --folds 5",
+            )
+        if not 0 <= k < n:
+            raise DftError(f"fold {k} is not in this data set", f"it has folds 0 to {n - 1}")
+        rows = (_in_round(r, (r.fold - k) % n) for r in self.images)
+        return replace(self, images=tuple(r for r in rows if r is not None))
+
+
+def _in_round(row: ImageRow, distance: int) -> ImageRow | None:
+    """`row` with its split, `distance` folds behind the one that is tested; None when that split leaves it out."""
+    if distance == 0:
+        return replace(row, split="test")
+    if distance == 1:
+        return replace(row, split="val") if row.seen or row.kind in PROCESSED else None
+    return replace(row, split="train") if row.seen and row.sharing == "pre" else None
+
 
 def load_index(folder: Path) -> DataIndex:
     """Read `folder/index.json`. DftError names the file and the row that is wrong."""
@@ -103,7 +141,20 @@ def load_index(folder: Path) -> DataIndex:
         ) from e
     if len({r.id for r in rows}) != len(rows):
         raise DftError(f"{path} holds an image id twice", "build the data again")
+    _refuse_odd_folds(path, index)
     return index
+
+
+def _refuse_odd_folds(path: Path, index: DataIndex) -> None:
+    """A folder has folds 0 to n - 1, n of 3 or more, for every image, or none at all; a source lies in one of them."""
+    found = {r.fold for r in index.images}
+    if found <= {-1}:
+        return
+    # The largest number alone would let one row of a damaged file ask for a million rounds.
+    if found != set(range(len(found))) or len(found) < MIN_FOLDS:
+        raise DftError(f"{path} has images without a fold, or a fold without images", "build the data again")
+    if len({(r.source, r.fold) for r in index.images}) != len({r.source for r in index.images}):
+        raise DftError(f"{path} has a photograph in two folds", "build the data again")
 
 
 def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
@@ -113,6 +164,8 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
             raise DftError(f"{path}: image {number} has no valid {name!r}", "build the data again")
     if row.split not in SPLITS or row.label not in LABELS or not isinstance(row.seen, bool):
         raise DftError(f"{path}: image {row.id} has a bad split, label or seen", "build the data again")
+    if type(row.fold) is not int or row.fold < -1:
+        raise DftError(f"{path}: image {row.id} has a bad fold", "build the data again")
     inside = PurePosixPath(row.file)
     if inside.is_absolute() or ".." in inside.parts:
         raise DftError(
@@ -123,8 +176,13 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
 
 def save_index(folder: Path, index: DataIndex) -> None:
     """Write `folder/index.json`."""
-    rows = [asdict(r) for r in index.images]
+    rows = [_without_default(asdict(r)) for r in index.images]
     write_json(folder / INDEX, {"schema": SCHEMA, "name": index.name, "tile": index.tile, "images": rows})
+
+
+def _without_default(row: dict[str, Any]) -> dict[str, Any]:
+    """A set without folds is written as it was before there were any: its digest stands in released models."""
+    return {k: v for k, v in row.items() if (k, v) != ("fold", -1)}
 
 
 def read_image(folder: Path, row: ImageRow) -> NDArray[np.uint8]:
