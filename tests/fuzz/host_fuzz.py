@@ -23,6 +23,7 @@ from dftiny.link.messages import MessageError
 from dftiny.link.pack import Geometry
 from dftiny.link.rate import raise_rate
 
+FINDINGS = Path(__file__).parent / "findings"
 TILE = bytes(range(96)) * 4
 READS_MAX = 20_000  # of one conversation: more would be an endless loop
 OUTPUT_BYTES = 2
@@ -248,7 +249,11 @@ def fuzz(seconds: int, seed: int, keep: Path | None) -> int:
             with lines(reached) if n < len(seeds()) or n % TRACED == 0 else nullcontext(fresh) as fresh:
                 end = one(data)
         except Exception as e:  # noqa: BLE001 - whatever it is, it is the finding
-            print(f"finding after {n} inputs: {type(e).__name__}: {e}\n{data.hex()}")
+            FINDINGS.mkdir(exist_ok=True)
+            (FINDINGS / "host.bin").write_bytes(data)
+            print(
+                f"finding after {n} inputs: {type(e).__name__}: {e}; see {FINDINGS / 'host.bin'}\n{data.hex()}"
+            )
             return 1
         if fresh and n >= len(seeds()):
             corpus.append(data)

@@ -189,16 +189,14 @@ class Conveyor:
             else:
                 self._arrived(transfer, piece)
         elif status == "bad_offset":
-            if transfer.gap(message["received"], seq):
-                self._channel.count.retries += 1
-                self._device.link_patience.heard()
+            self._gap(transfer, message["received"], seq)
         elif status == "busy":
             self._board_is_busy(transfer, seq)
         elif status == "other_session":
             self._recover()
         elif status == "bad_coding" and transfer.coder is not None:
             transfer.coder = None
-            transfer.gap(message["received"], seq)
+            self._gap(transfer, message["received"], seq)
         else:
             n = len(transfer.tile)
             raise CheckFailed(f"the board on {self._channel.name} refused a tile of {n} bytes: {status}")
@@ -211,6 +209,15 @@ class Conveyor:
         self._device.link_patience.heard()
         if transfer.complete and self._running is None:
             self._begin_run(transfer)
+
+    def _gap(self, transfer: Transfer, received: int, seq: int) -> None:
+        """The board did not take a piece: go back to what it has."""
+        if not transfer.gap(received, seq):
+            return
+        self._channel.count.retries += 1
+        self._device.link_patience.heard()
+        if transfer.complete:
+            self._recover()  # no sound board refuses a piece and has the whole tile
 
     def _begin_run(self, transfer: Transfer) -> None:
         now = time.monotonic()
