@@ -77,6 +77,7 @@ LEVEL = {
     "dftiny.boards": 3,
     "dftiny.models": 3,
     "dftiny.release": 3,
+    "dftiny.thesis": 3,
     "dftiny.cli": 4,
     "dftiny.commands": 4,
 }

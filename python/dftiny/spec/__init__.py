@@ -90,6 +90,12 @@ def nets() -> Mapping[str, Any]:
 
 
 @cache
+def thesis() -> Mapping[str, Any]:
+    """thesis.toml: the thesis' tables, and the grid that answers them."""
+    return read_toml(SPEC_DIR / "thesis.toml", "thesis' tables")
+
+
+@cache
 def schema(name: str) -> Mapping[str, Any]:
     """The JSON schema of `name`.json, e.g. schema("bench")."""
     value: Mapping[str, Any] = read_json(SPEC_DIR / "schema" / f"{name}.json", "schema")

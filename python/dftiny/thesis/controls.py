@@ -1,0 +1,135 @@
+"""What stands beside the thesis' seven tables: every method in every condition, its controls, and the sharing history.
+
+Called by report. A figure stands with its 95 % interval by photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dftiny.data.index import MOVED, PROCESSED
+from dftiny.thesis.pool import Figure
+from dftiny.thesis.results import BACKBONES, PRE, Results
+from dftiny.thesis.table import ABSENT, Table, interval, percent
+from dftiny.thesis.tables import short
+
+NAMES = {
+    "supervised": "trained before sharing",
+    "random": "random backbone, head trained",
+    "head": "head tuned, a platform each",
+    "all": "whole net tuned, a platform each",
+    "mixed": "one net for all (mixed)",
+    "simclr_head": "SimCLR, head trained",
+    "simclr_unfrozen": "SimCLR, whole net trained",
+    "simclr_thesis_head": "SimCLR at batch 2, head trained",
+}
+KNOWN = "threshold of the image's own condition"
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row of each net: its name, and method, view and metric of the figure under a condition."""
+
+    name: str
+    method: Callable[[str], str]
+    view: str
+    metric: str
+
+
+def control_tables(results: Results) -> list[Table]:
+    """Tables A to G; a table without any figure is left out."""
+    made = [
+        _table("A", "accuracy, platform unknown (one threshold)", results, _methods("unknown", "accuracy")),
+        _table("B", f"accuracy, platform known ({KNOWN})", results, _methods("known", "accuracy")),
+        _table("C", "area under the curve", results, _methods("known", "auc")),
+        _table("D", "a head tuned on one platform, tried on the others: accuracy", results, _heads(results)),
+        _table("E", "held-out generators: area under the curve", results, _held_out(results)),
+        _table("F", "processed reals against fakes, and copies off the grid", results, _processed()),
+        _table("G", "the sharing history inferred first: accuracy", results, _history()),
+        _confusions(results),
+    ]
+    return [t for t in made if t.rows]
+
+
+def _table(number: str, title: str, results: Results, lines: Sequence[_Line]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for net, preset in results.nets.items():
+        for line in lines:
+            found = [results.get(net, line.method(c), line.view, c, line.metric) for c in results.conditions]
+            if any(found):
+                rows.append((f"{preset}, {line.name}", *map(_cell, found)))
+    return Table(number, title, ("%", *map(short, results.conditions)), tuple(rows))
+
+
+def _cell(figure: Figure | None) -> str:
+    return ABSENT if figure is None else f"{percent(figure)} ({interval(figure)})"
+
+
+def _of(method: str) -> Callable[[str], str]:
+    """The method's name under a condition: tuned ones have one a platform, and the untuned stands before sharing."""
+    if method in ("head", "all"):
+        return lambda condition: "supervised" if condition == PRE else f"{method}_{condition}"
+    return lambda _condition: method
+
+
+def _methods(view: str, metric: str) -> list[_Line]:
+    return [_Line(name, _of(method), view, metric) for method, name in NAMES.items()]
+
+
+def _heads(results: Results) -> list[_Line]:
+    return [
+        _Line(f"head of {short(c)}", lambda _c, m=f"head_{c}": m, "known", "accuracy")  # type: ignore[misc]
+        for c in results.conditions[1:]
+    ]
+
+
+def _held_out(results: Results) -> list[_Line]:
+    fixed = {"unknown", "known", "held-out", "processed", "history", *PROCESSED, *MOVED}
+    views = dict.fromkeys(key[2] for key in results.figures if key[2] not in fixed)
+    return [
+        _Line(f"{NAMES[m]}: {view}", _of(m), view, "auc")
+        for m in ("supervised", "all", "mixed")
+        for view in ("held-out", *views)
+    ]
+
+
+def _processed() -> list[_Line]:
+    words = {"auc": "AUC of processed reals", "false_alarms": "processed reals called fake"}
+    lines = []
+    for m in ("supervised", "all", "mixed"):
+        lines.append(_Line(f"{NAMES[m]}: plain reals called fake", _of(m), "known", "false_alarms"))
+        lines += [_Line(f"{NAMES[m]}: {word}", _of(m), "processed", metric) for metric, word in words.items()]
+        lines += [_Line(f"{NAMES[m]}: AUC, {kind}", _of(m), kind, "auc") for kind in MOVED]
+    return lines
+
+
+def _history() -> list[_Line]:
+    lines = [
+        _Line(NAMES["mixed"] + ", one threshold", _of("mixed"), "unknown", "accuracy"),
+        _Line(NAMES["all"] + ", platform known", _of("all"), "known", "accuracy"),
+    ]
+    for backbone in BACKBONES:
+        for way in ("threshold", "head"):
+            for word in ("inferred", "true"):
+                method = f"{backbone}, {word} {way}"
+                lines.append(
+                    _Line(
+                        f"{backbone} backbone, {way} of the {word} platform",
+                        _of(method),
+                        "history",
+                        "accuracy",
+                    )
+                )
+    return lines
+
+
+def _confusions(results: Results) -> Table:
+    """Parts of the images of each condition (row) taken for each condition (column), by the history head."""
+    rows = []
+    for (net, backbone), table in results.confusion.items():
+        for condition, counts in zip(results.conditions, table, strict=True):
+            total = max(1, sum(counts))
+            parts = [f"{100 * n / total:.0f}" for n in counts]
+            rows.append((f"{results.nets[net]}, {backbone}: {short(condition)} taken for", *parts))
+    return Table("H", "sharing history, image level", ("%", *map(short, results.conditions)), tuple(rows))
