@@ -5,7 +5,7 @@ A use case: reads the train and data stages, writes the evaluate stage, owns no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +68,14 @@ def evaluate(
     sharings: Sequence[str] | None = None,
     net: str | None = None,
     tile: int | None = None,
+    fold: int | None = None,
     threads: int = 1,
     bootstrap: int = 1000,
 ) -> EvaluateSummary:
     """Judge every image of a split and of those sharing profiles (None: all), write the stage folder `out`, print.
 
-    `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself.
+    `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself. `fold` takes that fold of a
+    data folder that was built with folds. Each sharing profile is judged by its own threshold, where the checkpoint has one.
     """
     from dftiny.nets.checkpoint import load_checkpoint
 
@@ -84,19 +86,24 @@ def evaluate(
             f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only"
         )
     parent = read_manifest(data, "data").digest
-    rows = [
-        r for r in load_index(data).images if r.split == split and (sharings is None or r.sharing in sharings)
-    ]
+    index = load_index(data) if fold is None else load_index(data).of_fold(fold)
+    rows = [r for r in index.images if r.split == split and (sharings is None or r.sharing in sharings)]
     if not rows:
         raise DftError(f"{data} holds no images of {split}", "choose another --split or --sharing")
     logits = list(_logits(model, data, rows, threads))
-    metrics = image_metrics(rows, [image_logit(v) for v in logits], model.threshold, bootstrap=bootstrap)
+    metrics = image_metrics(rows, [image_logit(v) for v in logits], model.threshold_for, bootstrap=bootstrap)
     tiles = sum(len(v) for v in logits)
     with new_folder(out, stage="evaluate") as folder:
         _write_tiles(folder / TILES, rows, logits)
         write_json(
             folder / METRICS,
-            {"threshold": model.threshold, "images": len(rows), "tiles": tiles, "metrics": metrics},
+            {
+                "threshold": model.threshold,
+                "thresholds": dict(model.thresholds),
+                "images": len(rows),
+                "tiles": tiles,
+                "metrics": metrics,
+            },
         )
         write_manifest(
             folder,
@@ -108,6 +115,7 @@ def evaluate(
                 "sharings": sorted({r.sharing for r in rows}),
                 "net": model.preset,
                 "tile": model.tile,
+                **({} if fold is None else {"fold": fold}),
             },
             metrics={"images": len(rows), "tiles": tiles},
             tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
@@ -154,7 +162,7 @@ def _write_tiles(path: Path, rows: Sequence[ImageRow], logits: Sequence[NDArray[
 def image_metrics(
     rows: Sequence[ImageRow],
     scores: Sequence[float],
-    threshold: float,
+    threshold: float | Callable[[str], float],
     *,
     seed: int = 0,
     bootstrap: int = 1000,
@@ -162,14 +170,15 @@ def image_metrics(
     """metrics[sharing][group] of the image logits of one split: all, seen, held-out, generators, controls.
 
     "all", "seen", "held-out" and a generator's name stand against the plain reals of the same sharing. A processed control (blur, denoise) stands against all fakes, in place of the plain reals.
-    Intervals resample by source photograph. bench uses this for the device's logits too.
+    `threshold` is an image logit, or gives one for a sharing profile. Intervals resample by source photograph. bench uses this for the device's logits too.
     """
     result: dict[str, Any] = {}
     scored = list(zip(rows, scores, strict=True))
     for sharing in dict.fromkeys(r.sharing for r in rows):
         for name, members in _groups([(r, s) for r, s in scored if r.sharing == sharing]).items():
             labels, sources = [r.target for r, _ in members], [r.source for r, _ in members]
-            metrics = evaluate_scores(labels, [s for _, s in members], threshold, sources, seed, bootstrap)
+            cut = threshold(sharing) if callable(threshold) else threshold
+            metrics = evaluate_scores(labels, [s for _, s in members], cut, sources, seed, bootstrap)
             result.setdefault(sharing, {})[name] = metrics
     return result
 

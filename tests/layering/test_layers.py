@@ -78,6 +78,7 @@ LEVEL = {
     "dftiny.models": 3,
     "dftiny.release": 3,
     "dftiny.thesis": 3,
+    "dftiny.__main__": 4,
     "dftiny.cli": 4,
     "dftiny.commands": 4,
 }

@@ -58,11 +58,20 @@ def data(**options: Any) -> None:
         "dftiny train",
         "dftiny train --recipe my.toml --out my-net",
         "dftiny train --recipe phinet_demo_qat --start dftiny-runs/train --out my-qat    for int8, rounding included",
+        "dftiny train --recipe mixed --net micronet_m1 --out my-mixed                     one net for all platforms",
+        "dftiny train --recipe finetune_head --sharing facebook-like --start dftiny-runs/train --out my-facebook",
     )
 )
 @out_option(RUNS / "train")
 @data_option()
 @click.option("--recipe", default="phinet_demo", show_default=True, help="Name or .toml file of a recipe.")
+@click.option("--net", help="Net instead of the recipe's (dftiny models).")
+@click.option("--tile", type=click.IntRange(32, 1024), help="Tile size in pixels instead of the recipe's.")
+@click.option(
+    "--sharing", help="What training tiles go through instead of the recipe's: pre, a profile, mixed."
+)
+@click.option("--steps", type=click.IntRange(2), help="Steps instead of the recipe's.")
+@click.option("--fold", type=click.IntRange(0), help="Fold of a data folder built with --folds.")
 @click.option("--start", type=ANY_PATH, help="Begin with this checkpoint's weights (a file or its folder).")
 @click.option(
     "--weights", type=ANY_PATH, help="Begin with public weights: micromind's, MicroNet's, torchvision's."
@@ -72,12 +81,14 @@ def data(**options: Any) -> None:
     "--resume/--no-resume", default=True, show_default=True, help="Go on where the same run stopped."
 )
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Torch threads.")
+@click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into OUT/tensorboard.")
 def train(**options: Any) -> None:
     """Train a tile detector.
 
-    By a recipe in TOML; resumable, deterministic by seed.
+    By a recipe in TOML; resumable, deterministic by seed. Several processes train one net together under
+    torchrun -m dftiny train.
     """
-    from dftiny.train.supervised import train as run
+    from dftiny.train.training import train as run
 
     run(**options)
 
@@ -95,6 +106,7 @@ def train(**options: Any) -> None:
 )
 @click.option("--sharing", "sharings", multiple=True, help="Only this sharing profile (may repeat).")
 @click.option("--net", help="Net of a checkpoint that does not name its own (dftiny models).")
+@click.option("--fold", type=click.IntRange(0), help="Fold of a data folder built with --folds.")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Torch threads.")
 def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
     """Score a checkpoint.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ FORMAT = "dftiny-checkpoint-1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A net in evaluation mode and what is known of it. `threshold` is an image logit; `sha256` that of the file."""
+    """A net in evaluation mode and what is known of it. `threshold` is an image logit; `sha256` that of the file.
+
+    `thresholds` has one more for each sharing condition that the validation images had.
+    """
 
     net: nn.Module
     preset: str
@@ -33,6 +37,11 @@ class Checkpoint:
     threshold: float
     classes: tuple[str, ...]
     sha256: str
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def threshold_for(self, sharing: str) -> float:
+        """The threshold of images shared in that way, `threshold` where none was fitted for it."""
+        return self.thresholds.get(sharing, self.threshold)
 
 
 def save_checkpoint(
@@ -43,18 +52,24 @@ def save_checkpoint(
     tile: int,
     threshold: float = 0.0,
     classes: tuple[str, ...] = ("fake", "real"),
+    thresholds: Mapping[str, float] | None = None,
 ) -> None:
-    """Write `net`'s weights and the metadata to `path`, atomically. Equal weights give equal bytes."""
+    """Write `net`'s weights and the metadata to `path`, atomically. Equal weights give equal bytes.
+
+    `thresholds` by sharing condition; left away where they say no more than `threshold`.
+    """
     from safetensors.torch import save
 
     state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    metadata = {
+    metadata: dict[str, Any] = {
         "format": FORMAT,
         "preset": preset,
         "tile": tile,
         "threshold": float(threshold),
         "classes": list(classes),
     }
+    if any(v != threshold for v in (thresholds or {}).values()):
+        metadata["thresholds"] = dict(thresholds or {})
     with atomic_write(path) as f:
         f.write(save(state, {KEY: canonical_json(metadata).decode()}))
 
@@ -75,14 +90,17 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         size = int(metadata["tile"]) if tile is None and "tile" in metadata else tile
         threshold = float(metadata.get("threshold", 0.0))
         classes = tuple(str(c) for c in metadata.get("classes", ("fake", "real")))
+        thresholds = {str(k): float(v) for k, v in dict(metadata.get("thresholds", {})).items()}
     except (ValueError, TypeError) as e:
         raise DftError(f"{path} has damaged metadata: {e}") from e
-    if not math.isfinite(threshold):
+    if not all(math.isfinite(v) for v in (threshold, *thresholds.values())):
         raise DftError(f"{path} has a threshold that is not a number")
     with torch.random.fork_rng(devices=[]):
         net = create(name, size)
     _fill(net, state, path, name)
-    return Checkpoint(net.eval(), name, size or _default_tile(name), threshold, classes, sha256_file(path))
+    return Checkpoint(
+        net.eval(), name, size or _default_tile(name), threshold, classes, sha256_file(path), thresholds
+    )
 
 
 def load_weights(

@@ -60,12 +60,18 @@ def names() -> list[str]:
 def create(name: str, tile: int | None = None) -> nn.Module:
     """A new net of that preset with PyTorch's current random state, in training mode."""
     known = presets()
+    size = known[name].tile if tile is None and name in known else tile or 0
+    check(name, size)
+    return known[name].factory(size)
+
+
+def check(name: str, tile: int) -> None:
+    """DftError when there is no such preset, or when it cannot look at tiles of that size in pixels."""
+    known = names()
     if name not in known:
         raise DftError(f"unknown net {name!r}", f"known: {', '.join(known)}")
-    size = known[name].tile if tile is None else tile
-    if size % 32 or not 32 <= size <= 1024:
-        raise DftError(f"tile size {size} does not suit {name}", "use a multiple of 32 between 32 and 1024")
-    return known[name].factory(size)
+    if tile % 32 or not 32 <= tile <= 1024:
+        raise DftError(f"tile size {tile} does not suit {name}", "use a multiple of 32 between 32 and 1024")
 
 
 def count(net: nn.Module, tile: int) -> tuple[int, int]:

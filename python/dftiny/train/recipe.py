@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
+from dftiny.data.sharing import PRE, PROFILES
 from dftiny.errors import DftError
+from dftiny.train.augment import AUGMENTATIONS
 
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-_PARTS = ("warmup", "periodic", "processed")
+_PARTS = ("warmup", "periodic", "processed", "jpeg")
+ANY_NET = "any"
+MIXED = "mixed"
+SUPERVISED, SIMCLR = "supervised", "simclr"
+_WORDS = {
+    "trainable": ("all", "head"),
+    "schedule": ("onecycle", "constant"),
+    "method": (SUPERVISED, SIMCLR),
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything a training run depends on beside the data and the seed; spec/recipes/*.toml says what each is."""
+    """Everything a training run depends on beside the data and the seed; spec/recipes/*.toml says what each is.
+
+    `net` may be "any": then the command line or the checkpoint to start with names it. `sharing` is "pre", a profile of
+    data/sharing.py, or "mixed": before sharing or one of the profiles, drawn for each pair. `epochs` above 0 stands in
+    place of `steps`. `temperature` and `augment` belong to SimCLR.
+    """
 
     name: str
     net: str
@@ -23,11 +39,34 @@ class Recipe:
     batch: int
     peak_rate: float
     weight_decay: float
-    warmup: float
-    periodic: float
-    processed: float
+    warmup: float = 0.3
+    periodic: float = 0.0
+    processed: float = 0.0
     checkpoint_every: int
     fake_quant: bool = False
+    method: str = SUPERVISED
+    trainable: str = "all"
+    freeze_norm: bool = False
+    schedule: str = "onecycle"
+    epochs: int = 0
+    pairs: bool = True
+    sharing: str = "pre"
+    jpeg: float = 0.0
+    temperature: float = 0.07
+    augment: str = ",".join(AUGMENTATIONS)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The sharing profiles that training tiles may go through."""
+        if self.sharing == PRE:
+            return ()
+        return tuple(PROFILES) if self.sharing == MIXED else (self.sharing,)
+
+    def for_images(self, images: int) -> Recipe:
+        """The recipe with its steps for a training split of `images`, where it counts in epochs."""
+        if not self.epochs:
+            return self
+        return replace(self, steps=max(2, math.ceil(self.epochs * images / self.batch)))
 
     def values(self) -> dict[str, Any]:
         """What a manifest and a digest hold of it: a key at its default is left away, so old runs stay what they are."""
@@ -70,10 +109,33 @@ def parse_recipe(value: Mapping[str, Any], what: str) -> Recipe:
 def _check_ranges(recipe: Recipe, what: str) -> None:
     if any(c in recipe.name + recipe.net for c in '"\\\n'):
         raise DftError(f"name and net in the recipe {what} must be plain words")
-    if recipe.steps < 2 or recipe.checkpoint_every < 1 or recipe.batch < 4 or recipe.batch % 2:
-        raise DftError(f"the recipe {what} needs steps >= 2, checkpoint_every >= 1 and an even batch >= 4")
+    least = 4 if recipe.method == SUPERVISED else 2
+    if recipe.steps < 2 or recipe.checkpoint_every < 1 or recipe.batch < least or recipe.batch % 2:
+        raise DftError(
+            f"the recipe {what} needs steps >= 2, checkpoint_every >= 1 and an even batch >= {least}"
+        )
     if not 0 < recipe.peak_rate < 1 or not 0 <= recipe.weight_decay < 1:
         raise DftError(f"the recipe {what} needs a peak_rate in 0..1 and a weight_decay in 0..1")
     for key in _PARTS:
         if not 0 <= getattr(recipe, key) <= 1 or (key == "warmup" and not 0 < recipe.warmup < 1):
             raise DftError(f"{key} in the recipe {what} must lie between 0 and 1")
+    if not 0 <= recipe.epochs <= 10_000 or not 0 < recipe.temperature <= 100:
+        raise DftError(f"the recipe {what} needs epochs in 0..10000 and a temperature in 0..100")
+    _check_words(recipe, what)
+
+
+def _check_words(recipe: Recipe, what: str) -> None:
+    for key, known in {**_WORDS, "sharing": (PRE, MIXED, *PROFILES)}.items():
+        if getattr(recipe, key) not in known:
+            raise DftError(
+                f"{key} = {getattr(recipe, key)!r} in the recipe {what} is unknown",
+                f"known: {', '.join(known)}",
+            )
+    unknown = sorted(set(filter(None, recipe.augment.split(","))) - set(AUGMENTATIONS))
+    if unknown:
+        raise DftError(
+            f"the recipe {what} does not know the augmentation {unknown[0]!r}",
+            f"known: {', '.join(AUGMENTATIONS)}",
+        )
+    if recipe.method == SIMCLR and (recipe.trainable != "all" or recipe.fake_quant):
+        raise DftError(f"the recipe {what} trains by SimCLR, which is of the whole net and in float")

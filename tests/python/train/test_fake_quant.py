@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
 import torch
-from test_supervised import FAST, data  # noqa: F401 (a fixture)
+from test_training import FAST, data  # noqa: F401 (a fixture)
 
 from dftiny import graph, int8, spec
 from dftiny.errors import DftError
@@ -18,7 +18,7 @@ from dftiny.nets.checkpoint import load_checkpoint
 from dftiny.nets.predict import predict, to_input
 from dftiny.train.fake_quant import FakeQuant, _folded, rounded_activation, rounded_weights
 from dftiny.train.recipe import parse_recipe
-from dftiny.train.supervised import train
+from dftiny.train.training import train
 
 RELEASED = Path(__file__).resolve().parents[3] / "models/phinet_demo_128.demo"
 QAT = {**spec.recipe("phinet_demo_qat"), **FAST}
@@ -80,7 +80,7 @@ def test_folding_changes_nothing_and_goes_away_again() -> None:
 
 
 def test_a_run_learns_and_resumes_with_the_same_bits(data: Path, tmp_path: Path) -> None:  # noqa: F811
-    from dftiny.train import supervised
+    from dftiny.train.run import Run
 
     recipe = tmp_path / "qat.toml"
     recipe.write_text(parse_recipe(QAT, "qat").toml())
@@ -95,15 +95,15 @@ def test_a_run_learns_and_resumes_with_the_same_bits(data: Path, tmp_path: Path)
     class Stopped(Exception):
         pass
 
-    advance = supervised._Run.advance
+    advance = Run.advance
 
-    def stopping(run: supervised._Run, *batch: np.ndarray) -> tuple[float, float]:
+    def stopping(run: Run, *batch: np.ndarray) -> tuple[float, float]:
         if run.step == 4:
             raise Stopped
         return advance(run, *batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(supervised._Run, "advance", stopping)
+        patch.setattr(Run, "advance", stopping)
         with pytest.raises(Stopped):
             train(str(recipe), data, tmp_path / "parts", start=RELEASED)
     went_on = train(str(recipe), data, tmp_path / "parts", start=RELEASED)

@@ -26,12 +26,28 @@ def test_shipped_recipes_parse_and_print_back(name: str) -> None:
     [
         ({"steps": 1}, "steps"), ({"steps": "many"}, "steps"), ({"steps": True}, "steps"), ({"batch": 7}, "batch"),
         ({"peak_rate": 0}, "peak_rate"), ({"warmup": 1.0}, "warmup"), ({"periodic": -0.1}, "periodic"),
-        ({"speed": 3}, "speed"), ({"net": 'a"b'}, "plain words"), ({"checkpoint_every": 0}, "checkpoint_every"),
+        ({"speed": 3}, "speed"), ({"sharing": "myspace"}, "twitter-like"), ({"trainable": "tail"}, "all, head"),
+        ({"method": "simclr", "augment": "flip,resize"}, "'resize'"), ({"jpeg": 1.5}, "jpeg"), ({"temperature": 0}, "temperature"),
+        ({"method": "simclr", "trainable": "head"}, "whole net"), ({"schedule": "cosine"}, "onecycle"), ({"epochs": -1}, "epochs"),
+        ({"batch": 2}, "batch"), ({"net": 'a"b'}, "plain words"), ({"checkpoint_every": 0}, "checkpoint_every"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_named(change: dict[str, Any], word: str) -> None:
     with pytest.raises(DftError, match=word):
         parse_recipe(GOOD | change, "r.toml")
+
+
+def test_keys_at_their_defaults_change_no_digest() -> None:
+    explicit = parse_recipe(GOOD | {"sharing": "pre", "jpeg": 0.0, "method": "supervised", "epochs": 0}, "r")
+    assert explicit.values() == dict(GOOD)
+    assert list(explicit.values()) == list(GOOD)
+    assert parse_recipe(GOOD | {"sharing": "mixed"}, "r").values() == GOOD | {"sharing": "mixed"}
+
+
+def test_epochs_become_steps_of_the_training_images() -> None:
+    recipe = parse_recipe(GOOD | {"epochs": 10, "batch": 4}, "r")
+    assert recipe.for_images(33).steps == 83
+    assert parse_recipe(GOOD, "r").for_images(33).steps == GOOD["steps"]
 
 
 def test_missing_key_is_named() -> None:

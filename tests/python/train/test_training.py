@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -16,19 +15,19 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
 import torch
+from noise_set import noise_set
 
 from dftiny import spec
 from dftiny.artifact import read_manifest, sha256_file, write_manifest
-from dftiny.data.demo import png
-from dftiny.data.index import DataIndex, ImageRow, load_index, save_index
+from dftiny.data.index import load_index
 from dftiny.errors import DftError
 from dftiny.evaluate import evaluate
 from dftiny.nets.checkpoint import load_checkpoint
 from dftiny.nets.registry import create
-from dftiny.train import supervised
 from dftiny.train.batches import batch, load_pool
 from dftiny.train.recipe import Recipe, parse_recipe
-from dftiny.train.supervised import train
+from dftiny.train.run import Run
+from dftiny.train.training import train
 
 FAST = {"steps": 6, "batch": 4, "checkpoint_every": 2}
 
@@ -39,30 +38,8 @@ def _recipe(**changes: object) -> Recipe:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder of noise photographs, fakes with a pattern of period 4: two photographs of 256 px a split."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "images").mkdir()
-    rng = np.random.default_rng(0)
-    pattern = np.tile(rng.normal(0, 25, (4, 4, 1)), (64, 64, 3))
-    rows = []
-    for split in ("train", "val", "test"):
-        for n in range(2):
-            real = rng.integers(80, 170, (256, 256, 3), dtype=np.uint8)
-            fake = np.clip(real + pattern, 0, 255).astype(np.uint8)
-            for kind, pixels in (("real", real), ("tconv", fake)):
-                content = png(pixels)
-                name = f"{split}{n}.0.{kind}"
-                (folder / f"images/{name}.png").write_bytes(content)
-                label = "real" if kind == "real" else "fake"
-                digest = hashlib.sha256(content).hexdigest()
-                rows.append(
-                    ImageRow(
-                        name, split, f"{split}{n}", label, kind, True, "pre", f"images/{name}.png", digest
-                    )
-                )
-    save_index(folder, DataIndex("noise", 128, tuple(rows)))
-    write_manifest(folder, "data", files=["index.json"])
-    return folder
+    """A data folder of noise photographs, none of them shared."""
+    return noise_set(tmp_path_factory.mktemp("data") / "noise")
 
 
 @pytest.fixture
@@ -98,15 +75,15 @@ def test_interrupted_and_resumed_is_bit_for_bit_the_same(
     data: Path, recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(recipe_file, data, tmp_path / "whole")
-    advance = supervised._Run.advance
+    advance = Run.advance
 
-    def unplugged(run: supervised._Run, tiles: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    def unplugged(run: Run, tiles: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         if run.step == 5:
             raise KeyboardInterrupt
         return advance(run, tiles, labels)
 
     with monkeypatch.context() as patch:
-        patch.setattr(supervised._Run, "advance", unplugged)
+        patch.setattr(Run, "advance", unplugged)
         with pytest.raises(KeyboardInterrupt):
             train(recipe_file, data, tmp_path / "cut")
     assert not (tmp_path / "cut/manifest.json").exists()
@@ -127,7 +104,7 @@ def test_a_rerun_that_is_stopped_early_leaves_the_finished_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(supervised._Run, "advance", stopped)
+        patch.setattr(Run, "advance", stopped)
         with pytest.raises(KeyboardInterrupt):
             train(recipe_file, data, tmp_path / "t", seed=1)
     assert _bytes(tmp_path / "t") == before
@@ -150,7 +127,7 @@ def test_killed_run_resumes(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.toml"
     path.write_text(_recipe(steps=400, checkpoint_every=1).toml())
     out = tmp_path / "out"
-    code = f"from pathlib import Path; from dftiny.train.supervised import train; train({str(path)!r}, Path({str(data)!r}), Path({str(out)!r}))"
+    code = f"from pathlib import Path; from dftiny.train.training import train; train({str(path)!r}, Path({str(data)!r}), Path({str(out)!r}))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (out / "last.ckpt").exists() and time.monotonic() < deadline:
@@ -160,7 +137,7 @@ def test_killed_run_resumes(data: Path, tmp_path: Path) -> None:
     process.wait()
     recipe = parse_recipe(spec.recipe(str(path)), "long")
     key = torch.load(out / "last.ckpt", weights_only=True)["key"]
-    run = supervised._Run(recipe, 0, key)
+    run = Run(recipe, 0, key)
     assert run.restore(out / "last.ckpt")
     assert 1 <= run.step < 400
     assert len(run.history) == run.step
