@@ -17,6 +17,9 @@ import click
 from dftiny.commands import net
 
 # isort: split
+from dftiny.commands import study
+
+# isort: split
 from dftiny.commands import board
 
 # isort: split
@@ -24,7 +27,7 @@ from dftiny.commands import lists
 from dftiny.commands.group import cli
 from dftiny.errors import DftError
 
-PARTS = (net, board, lists)
+PARTS = (net, study, board, lists)
 # Which extra brings a package, where the base install has to do without it.
 EXTRAS = {
     "torch": "train",

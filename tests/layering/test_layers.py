@@ -85,7 +85,14 @@ LEVEL = {
 
 # Which rooms may import a heavy or outward-facing package at all.
 MAY_IMPORT = {
-    "torch": ("dftiny.nets", "dftiny.train", "dftiny.export", "dftiny.data.", "dftiny.evaluate"),
+    "torch": (
+        "dftiny.nets",
+        "dftiny.train",
+        "dftiny.export",
+        "dftiny.data.",
+        "dftiny.evaluate",
+        "dftiny.thesis.score",
+    ),
     "tensorflow": ("dftiny.export.tflite",),
     "onnx2tf": ("dftiny.export.tflite",),
     "onnx": ("dftiny.export",),

@@ -1,4 +1,7 @@
-"""Tile logits of whole images with a PyTorch net: used by training's validation and by evaluate."""
+"""Tile logits and pooled features of whole images with a PyTorch net.
+
+Used by training's validation, by evaluate and by the thesis' grid.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,30 @@ def predict(net: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def image_tile_logits(net: nn.Module, image: NDArray[np.uint8], tile: int) -> NDArray[np.float32]:
     """Logits float32 [tiles, classes] of one image uint8 [H, W, 3], tiles row-major."""
     return predict(net, tiles(image, tile))
+
+
+def pooled_features(net: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the net's head reads of tiles uint8 [n, tile, tile, 3]: float32 [n, features], in evaluation mode."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [
+            net.features(to_input(pixels[i : i + BATCH])).numpy()  # type: ignore[operator]
+            for i in range(0, len(pixels), BATCH)
+        ]
+    features: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return features
+
+
+def head_logits(net: nn.Module, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits float32 [n, classes] of pooled features [n, features], in evaluation mode: several heads may share them."""
+    net.eval()
+    whole = net.features
+    # The nets' forward is head(features(pixels)): with features standing still it is the head.
+    net.features = lambda given: given  # type: ignore[assignment]
+    try:
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = net(torch.from_numpy(features)).numpy()
+    finally:
+        del net.features
+        assert net.features == whole
+    return logits

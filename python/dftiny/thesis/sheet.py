@@ -27,7 +27,7 @@ class Sheet:
     """Validation and test images [n] and what was said of them.
 
     Texts and flags are [n]; `logits` float32 [n] by method; `history` float32 [n, conditions] by backbone: log odds
-    of each sharing condition, in the order of `conditions`.
+    of each sharing condition, in the order of `conditions`. `features` is the width of what the heads read.
     """
 
     net: str
@@ -42,6 +42,7 @@ class Sheet:
     seen: NDArray[np.bool_]
     logits: Mapping[str, NDArray[np.float32]]
     history: Mapping[str, NDArray[np.float32]]
+    features: int = 0
 
     def pick(self, split: str, sharing: str, kinds: Sequence[str] = ()) -> NDArray[np.bool_]:
         """Which images [n] are of that split and sharing and of `kinds`; without kinds the reals and the seen fakes."""
@@ -69,7 +70,7 @@ def save_sheet(path: Path, sheet: Sheet) -> None:
     arrays: dict[str, Any] = {name: getattr(sheet, name) for name in (*_COLUMNS, "target", "seen")}
     arrays |= {f"logits.{name}": v for name, v in sheet.logits.items()}
     arrays |= {f"history.{name}": v for name, v in sheet.history.items()}
-    where = np.array([sheet.net, str(sheet.fold), str(sheet.seed)])
+    where = np.array([sheet.net, *map(str, (sheet.fold, sheet.seed, sheet.features))])
     with atomic_write(path) as f:
         np.savez_compressed(f, where=where, conditions=np.array(sheet.conditions), **arrays)
 
@@ -80,7 +81,7 @@ def load_sheet(folder: Path) -> Sheet:
     try:
         with np.load(folder / SHEET, allow_pickle=False) as f:
             value = {k: f[k] for k in f.files}
-        net, fold, seed = (str(v) for v in value["where"])
+        net, fold, seed, width = (str(v) for v in value["where"])
         columns = {name: value[name] for name in (*_COLUMNS, "target", "seen")}
         logits, history = (_under(value, name) for name in ("logits.", "history."))
         sheet = Sheet(
@@ -91,6 +92,7 @@ def load_sheet(folder: Path) -> Sheet:
             **columns,
             logits=logits,
             history=history,
+            features=int(width),
         )
     except (KeyError, ValueError, OSError) as e:
         raise DftError(f"{folder / SHEET} is damaged: {e}", "remove that folder and run it again") from e

@@ -44,43 +44,47 @@ def short(condition: str) -> str:
 
 
 def _table(published: Published, known: Thesis, results: Results) -> Table:
-    conditions = results.conditions or (PRE, *SHORT)
-    shared = conditions[1:]
-    columns = ["%", *map(short, conditions)]
+    columns = ["%", PRE, *SHORT.values()]
     if published.approach == "supervised":
-        columns += [f"{short(c)} tuned" for c in shared]
+        columns += [f"{name} tuned" for name in SHORT.values()]
+    places = _lines(published.approach, _of_platforms(results.conditions))
     rows: list[tuple[str, ...]] = []
     for net in NETS:
         cells = published.rows[net]
         marks = [_marks(known, published.number, net, i) for i in range(len(cells))]
-        told = (f"{v:.1f}{m}" for v, m in zip(cells, marks, strict=True))
-        rows.append((f"{net}, thesis", *told))
-        for name, places in _lines(published.approach, conditions):
-            found = [_figure(results, net, place, published.metric) for place in places]
+        rows.append((f"{net}, thesis", *(f"{v:.1f}{m}" for v, m in zip(cells, marks, strict=True))))
+        for name, line in places:
+            found = [_figure(results, net, place, published.metric) for place in line]
             if any(found):
                 rows.append((f"  {results.nets[net]}, {name}", *map(percent, found)))
                 rows.append(("    95 % interval", *map(interval, found)))
-    notes = (
-        (*_notes(known, published), EQUAL_CLASSES) if published.metric != "auc" else _notes(known, published)
-    )
+    notes = flag_notes(known, published.number)
+    if published.metric != "auc":
+        notes = (*notes, EQUAL_CLASSES)
     return Table(published.number, published.caption, tuple(columns), tuple(rows), notes)
 
 
-def _lines(approach: str, conditions: Sequence[str]) -> list[Line]:
+def _of_platforms(conditions: Sequence[str]) -> list[str | None]:
+    """The data's condition for each column of the thesis: before sharing, and a platform or None where it has none."""
+    shared = [next((c for c in conditions if c.lower().startswith(p)), None) for p in SHORT]
+    return [PRE, *shared]
+
+
+def _lines(approach: str, conditions: Sequence[str | None]) -> list[Line]:
     """Ours under each row of the thesis: name and where each column's figure lies."""
-    shared = conditions[1:]
 
     def everywhere(method: str) -> tuple[Place | None, ...]:
-        return tuple(Place(method, "unknown", c) for c in conditions)
+        return tuple(None if c is None else Place(method, "unknown", c) for c in conditions)
 
+    def tuned(way: str) -> tuple[Place | None, ...]:
+        return tuple(None if c is None else Place(f"{way}_{c}", "known", c) for c in conditions[1:])
+
+    nothing: tuple[Place | None, ...] = (None,) * 3
     if approach == "supervised":
-        tuned = {way: tuple(Place(f"{way}_{c}", "known", c) for c in shared) for way in ("head", "all")}
-        nothing: tuple[Place | None, ...] = (None,) * len(conditions)
-        absent: tuple[Place | None, ...] = (None,) * len(shared)
         return [
-            ("whole net trained, head tuned", everywhere("supervised") + tuned["head"]),
-            ("whole net tuned", nothing + tuned["all"]),
-            ("control: random backbone, head trained", everywhere("random") + absent),
+            ("whole net trained, head tuned", everywhere("supervised") + tuned("head")),
+            ("whole net tuned", (None, *nothing, *tuned("all"))),
+            ("control: random backbone, head trained", everywhere("random") + nothing),
         ]
     return [
         ("SimCLR as the thesis (batch 2), head trained", everywhere("simclr_thesis_head")),
@@ -99,10 +103,6 @@ def _figure(results: Results, net: str, place: Place | None, metric: str) -> Fig
 def _marks(known: Thesis, table: str, net: str, column: int) -> str:
     numbers = known.flagged(table, net, column)
     return f" [{','.join(SIGNS[n - 1] for n in numbers)}]" if numbers else ""
-
-
-def _notes(known: Thesis, published: Published) -> tuple[str, ...]:
-    return flag_notes(known, published.number)
 
 
 def flag_notes(known: Thesis, table: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -92,6 +93,21 @@ def test_unmeasured_is_a_sign_and_never_a_number() -> None:
     assert control_tables(empty) == []
     some = measure([sheet("phinet_demo", 0)], QUICK, bootstrap=5)
     assert not any("resnet_small" in r[0] for r in table("4.1", some).rows)
+
+
+def test_a_platform_that_the_data_lack_is_left_open_in_its_own_column() -> None:
+    whole = sheet("phinet_demo", 0)
+    some = whole.sharing != "telegram-like"
+    part = replace(
+        whole,
+        conditions=tuple(c for c in CONDITIONS if c != "telegram-like"),
+        **{n: getattr(whole, n)[some] for n in ("split", "source", "kind", "sharing", "target", "seen")},
+        logits={m: v[some] for m, v in whole.logits.items()},
+        history={},
+    )
+    t = table("4.1", measure([part], QUICK, bootstrap=5))
+    row = next(r for r in t.rows if "head tuned" in r[0])
+    assert [cell == "–" for cell in row[1:]] == [False, False, True, False, False, True, False]
 
 
 def test_text_markdown_and_json_say_the_same() -> None:

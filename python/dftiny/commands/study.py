@@ -1,0 +1,57 @@
+"""Whole studies: the thesis' grid, trained, scored and tabled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dftiny.commands.group import RUNS, cli, data_option, examples, out_option
+
+
+@cli.group()
+def reproduce() -> None:
+    """Reproduce the thesis.
+
+    Its grid of nets and methods, trained and scored on your data.
+    """
+
+
+@reproduce.command(
+    epilog=examples(
+        "dftiny data --folds 5 --out folds",
+        "dftiny reproduce thesis --data folds --quick          small nets, two folds: under half an hour on two cores",
+        "dftiny reproduce thesis --data folds --plan           how long the full grid will take",
+        "dftiny reproduce thesis --report                      the tables again, from what is there",
+    )
+)
+@out_option(RUNS / "thesis")
+@data_option()
+@click.option("--quick", is_flag=True, help="Small nets, fewer folds and steps.")
+@click.option(
+    "--nets", multiple=True, metavar="NET", help="Only this net (may repeat): the thesis' name or ours."
+)
+@click.option(
+    "--folds", multiple=True, type=click.IntRange(0), metavar="K", help="Only this fold (may repeat)."
+)
+@click.option("--seeds", type=click.IntRange(1, 100), help="Seeds of each net instead of the grid's.")
+@click.option("--steps", type=click.IntRange(2), help="Steps of every cell instead of the grid's.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Cells trained at a time."
+)
+@click.option("--plan", "plan_only", is_flag=True, help="Say how long it will take, and train nothing.")
+@click.option("--report", "only_report", is_flag=True, help="Show the tables of what is there.")
+def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishes: Any) -> None:
+    """Tables 4.1 to 4.7, ours beside the thesis'.
+
+    Three nets, supervised, tuned for each platform, SimCLR and mixed, before sharing and after each platform, with
+    their controls. Every cell is a folder of its own: a run that was stopped goes on.
+    """
+    from dftiny.thesis.report import report
+    from dftiny.thesis.run import Wishes, reproduce
+
+    if only_report:
+        report(out)
+    else:
+        reproduce(data, out, Wishes(**wishes), plan_only=plan_only)

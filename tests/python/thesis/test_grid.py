@@ -1,0 +1,269 @@
+"""The grid: which cells, in which order, kept or made again; and one tiny grid for real, stopped, continued and reported."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dftiny import spec
+from dftiny.artifact import read_json, write_manifest
+from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
+from dftiny.errors import CheckFailed, DftError
+from dftiny.thesis import run as running
+from dftiny.thesis.grid import SCORES, Grid, grid, key_of
+from dftiny.thesis.jobs import Job, run_jobs
+from dftiny.thesis.plan import Pace, plan_of
+from dftiny.thesis.report import RESULTS, SETTING, TABLES, report
+from dftiny.thesis.run import Wishes, reproduce
+from dftiny.thesis.sheet import load_sheet
+
+SHARED = ("pre", "facebook-like")
+PACE = Pace(
+    {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_small", "phinet_demo", "micronet_m0")},
+    dict.fromkeys(spec.names("recipes"), 0.001),
+    0.01,
+)
+
+
+def row(fold: int, kind: str, sharing: str, pixels: np.ndarray, folder: Path) -> ImageRow:
+    from dftiny.data.demo import png
+
+    name = f"photo{fold}.{kind}.{sharing}"
+    content = png(pixels)
+    (folder / f"{name}.png").write_bytes(content)
+    label = "fake" if kind.startswith("gen") else "real"
+    digest = hashlib.sha256(content).hexdigest()
+    where = {
+        "id": f"photo{fold}.{kind}" + ("" if sharing == "pre" else ".fb"),
+        "split": "test",
+        "source": f"photo{fold}",
+    }
+    return ImageRow(
+        **where, label=label, kind=kind, seen=kind in ("real", "gen_a"), sharing=sharing, file=f"{name}.png",
+        sha256=digest, fold=fold,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photographs of noise, a fold each, 64 px: real, a seen and a held-out fake, a blurred real; two sharings."""
+    folder = tmp_path_factory.mktemp("grid") / "data"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = [
+        row(fold, kind, sharing, rng.integers(low, 200, (64, 64, 3), dtype=np.uint8), folder)
+        for fold in range(3)
+        for kind, low in (("real", 0), ("gen_a", 100), ("gen_new", 90), ("blur", 20))
+        for sharing in SHARED
+    ]
+    save_index(folder, DataIndex("noise", 32, tuple(rows)))
+    write_manifest(folder, "data", files=[INDEX])
+    return folder
+
+
+def index_of(folds: int = 5) -> DataIndex:
+    """An index as the demo's, of one image a sharing and fold; no files."""
+    sharings = ("pre", "facebook-like", "telegram-like", "twitter-like")
+    rows = [
+        ImageRow(f"{k}.{s}", "test", f"p{k}", "real", "real", True, s, "f", "0", fold=k) for k in range(folds) for s in sharings
+    ]  # fmt: skip
+    return DataIndex("demo", 128, tuple(rows))
+
+
+def test_the_quick_grid_has_every_cell_of_the_thesis() -> None:
+    made = grid("quick", index_of())
+    assert made.conditions == ("pre", "facebook-like", "telegram-like", "twitter-like")
+    assert dict(made.nets) == {"ResNet50": "resnet_small", "PhiNet": "phinet_demo", "MicroNet": "micronet_m0"}
+    group = made.groups[0]
+    methods = [c.method for c in group.cells]
+    for wanted in ("supervised", "head_telegram-like", "all_twitter-like", "mixed", "simclr_head", "random"):
+        assert wanted in methods
+    tuned = group.cell("head_telegram-like")
+    assert (tuned.start, tuned.sharing, tuned.recipe) == ("supervised", "telegram-like", "finetune_head")
+    assert made.cells == len(made.groups) * len(methods)
+    for cell in group.cells:
+        assert cell.recipe in spec.names("recipes")
+        assert cell.start is None or methods.index(cell.start) < methods.index(cell.method)
+
+
+def test_large_nets_get_one_seed_and_small_ones_three() -> None:
+    full = grid("full", index_of())
+    assert {g.fold for g in full.groups} == {0, 1, 2, 3, 4}
+    assert {g.net for g in full.groups} == {"resnet50", "phinet_h743", "micronet_m1"}
+    assert {g.seed for g in full.groups} == {0}  # all three are above half a million parameters
+    assert {g.seed for g in grid("full", index_of(), seeds=3).groups} == {0, 1, 2}
+
+
+def test_choices_and_their_errors() -> None:
+    one = grid("quick", index_of(), nets=["PhiNet"], folds=[3], steps=7)
+    assert [(g.net, g.fold) for g in one.groups] == [("phinet_demo", 3)]
+    assert {c.steps for c in one.groups[0].cells} == {7}
+    with pytest.raises(DftError, match="no net 'vgg'"):
+        grid("quick", index_of(), nets=["vgg"])
+    with pytest.raises(DftError, match="fold 9"):
+        grid("quick", index_of(), folds=[9])
+    with pytest.raises(DftError, match="no folds"):
+        grid(
+            "quick", index_of(1).__class__("own", 128, (replace(index_of(1).images[0], fold=-1),)), folds=[0]
+        )
+
+
+def test_a_key_changes_with_whatever_a_cell_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = grid("quick", index_of()).groups[0]
+    cell = group.cell("head_telegram-like")
+    keys = {
+        key_of(cell, group, "data"),
+        key_of(cell, group, "other data"),
+        key_of(replace(cell, steps=3), group, "data"),
+        key_of(replace(cell, sharing="pre"), group, "data"),
+        key_of(replace(cell, seed=4), group, "data"),
+        key_of(cell, replace(group, cells=(replace(group.cell("supervised"), steps=9),)), "data"),
+    }
+    assert len(keys) == 6
+    before = key_of(cell, group, "data")
+    real = spec.recipe
+    monkeypatch.setattr(spec, "recipe", lambda name: {**real(name), "peak_rate": 0.5})
+    assert key_of(cell, group, "data") != before
+
+
+def test_the_plan_says_how_long(capsys: pytest.CaptureFixture[str]) -> None:
+    made = grid("quick", index_of(), nets=["PhiNet"], folds=[0])
+    group = made.groups[0]
+    names = [f"{group.place.as_posix()} {c.method}" for c in group.cells] + [
+        f"{group.place.as_posix()} {SCORES}"
+    ]
+    plan = plan_of(made, dict.fromkeys(names, group), PACE, index_of(), 2)
+    text = plan.text()
+    assert f"{made.cells} cells to train and 1 sheets to score" in text
+    assert "minutes on 2 free cores" in text and "phinet_demo" in text
+    doubled = Pace(
+        {k: {a: 2 * b for a, b in v.items()} for k, v in PACE.nets.items()}, PACE.recipes, PACE.image
+    )
+    slower = plan_of(made, dict.fromkeys(names, group), doubled, index_of(), 2)
+    assert plan.minutes < slower.minutes < 2 * plan.minutes
+    assert plan_of(made, {}, PACE, index_of(), 2).minutes == 0
+    capsys.readouterr()
+
+
+def note(path: Path, text: str) -> None:
+    with path.open("a") as f:
+        f.write(text + "\n")
+
+
+def fail(text: str) -> None:
+    raise CheckFailed(text, "a hint")
+
+
+def wait_then_note(path: Path, text: str) -> None:
+    time.sleep(0.2)
+    note(path, text)
+
+
+def test_jobs_wait_for_what_they_need_and_an_error_ends_them(tmp_path: Path) -> None:
+    log, done = tmp_path / "log", []
+    jobs = [
+        Job("b", note, (log, "b"), ("a",), 1.0),
+        Job("a", wait_then_note, (log, "a"), (), 1.0),
+        Job("c", fail, ("it broke",), ("b",), 1.0),
+        Job("d", note, (log, "d"), ("c",), 1.0),
+    ]
+    with pytest.raises(CheckFailed, match="c: it broke"):
+        run_jobs(jobs, workers=2, title="test", done=done.append)
+    assert log.read_text().split() == ["a", "b"] == done
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick grid at 32 px, with two steps a cell."""
+    known = spec.thesis()
+    quick = {**known["grid"]["quick"], "tile": 32}
+    monkeypatch.setattr(spec, "thesis", lambda: {**known, "grid": {**known["grid"], "quick": quick}})
+    monkeypatch.setattr(running, "pace_of", lambda *_: PACE)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_tiny_grid_for_real(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+    out = tmp_path / "grid"
+    wishes = Wishes(quick=True, nets=("PhiNet",), folds=(0, 1), steps=2)
+    reproduce(data, out, wishes, plan_only=True)
+    assert not (out / SETTING).exists() and "16 cells to train and 2 sheets" in capsys.readouterr().out
+
+    made: list[str] = []
+    real = running.run_jobs
+
+    def stopped(jobs: list[Job], **options: Any) -> None:
+        """The first run breaks off after the second fold's first cells: only the first fold's jobs are given."""
+        first = [j for j in jobs if "fold0" in j.name]
+        made.extend(j.name for j in first)
+        real(first, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run_jobs", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(data, out, wishes)
+    report(out)
+    assert "1 of 2 rounds finished" in capsys.readouterr().out
+    kept = {p: p.stat().st_mtime_ns for p in out.rglob("checkpoint.safetensors")}
+    assert len(kept) == 8
+
+    def following(jobs: list[Job], **options: Any) -> None:
+        made.clear()
+        made.extend(j.name for j in jobs)
+        real(jobs, **options)
+
+    monkeypatch.setattr(running, "run_jobs", following)
+    reproduce(data, out, wishes)
+    assert len(made) == 9 and all("fold1" in name for name in made)
+    assert all(p.stat().st_mtime_ns == t for p, t in kept.items())
+    check_report(out, capsys.readouterr().out)
+    made.clear()
+    reproduce(data, out, wishes)
+    assert made == []
+    reproduce(data, out, replace(wishes, steps=3), plan_only=True)
+    assert "18 of them to do, 0 finished" in capsys.readouterr().out
+
+
+def check_report(out: Path, text: str) -> None:
+    """Seven tables, the data set's name over them, ours in them; sheets that hold what they should."""
+    for number in range(1, 8):
+        assert f"Table 4.{number}: " in text
+    assert text.index("data set: noise") < text.index("Table 4.1")
+    assert "2 of 2 rounds finished, 2 photographs tested" in text
+    assert "tiles of 32x32 px" in text and "phinet_demo on the chip:" in text
+    assert (out / TABLES).read_text().count("### Table") == text.count("Table ") >= 14
+    figures = read_json(out / RESULTS)["figures"]
+    assert {f["method"] for f in figures} >= {
+        "supervised",
+        "random",
+        "head_facebook-like",
+        "all_facebook-like",
+        "simclr_head",
+    }
+    sheet = load_sheet(out / "phinet_demo" / "fold0.seed0" / SCORES)
+    assert set(sheet.split) == {"val", "test"} and set(sheet.source[sheet.split == "test"]) == {"photo0"}
+    assert "simclr" not in sheet.logits and set(sheet.history) == {"supervised", "mixed"}
+    assert {"mixed_head_pre", "mixed_head_facebook-like"} <= set(sheet.logits)
+    heads = [sheet.logits[m] for m in ("supervised", "head_facebook-like", "all_facebook-like", "random")]
+    assert all(not np.array_equal(a, b) for i, a in enumerate(heads) for b in heads[:i])
+    assert (out / "phinet_demo" / "fold0.seed0" / "log.txt").read_text().count("checkpoint.safetensors") >= 8
+
+
+def test_foreign_folders_and_empty_ones_are_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DftError, match="holds no grid"):
+        reproduce(data, tmp_path, Wishes(quick=True))
+    with pytest.raises(DftError, match="holds no grid"):
+        report(tmp_path / "nothing")
+    assert isinstance(grid("quick", index_of()), Grid)
