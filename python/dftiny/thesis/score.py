@@ -42,7 +42,10 @@ class _Backbone:
 
 
 def score(group: Group, conditions: Sequence[str], data: Path, folder: Path, out: Path) -> None:
-    """Write the sheet of `group`, whose cells lie in `folder`, as the stage folder `out`."""
+    """Write the sheet of `group`, whose cells lie in `folder`, as the stage folder `out`; on one torch thread."""
+    import torch
+
+    torch.set_num_threads(1)
     whole = load_index(data)
     index = whole if group.fold is None else whole.of_fold(group.fold)
     rows = [r for r in index.images if r.split in ("val", "test") and r.sharing in conditions]

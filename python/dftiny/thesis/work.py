@@ -40,11 +40,8 @@ def train_cell(cell: Cell, data: Path, folder: Path) -> None:
 def score_group(group: Group, conditions: Sequence[str], data: Path, folder: Path) -> None:
     """Judge all cells of `group`, whose folder is `folder`."""
     with _log(folder):
-        import torch
-
         from dftiny.thesis.score import score
 
-        torch.set_num_threads(1)
         score(group, conditions, data, folder, folder / SCORES)
 
 
