@@ -123,6 +123,8 @@ class Run:
 def _schedule(recipe: Recipe, optimiser: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
     if recipe.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    # PyTorch divides by the steps of the rise less one: a rise of a single step gets a hair less than that.
+    warmup = recipe.warmup if recipe.warmup * recipe.steps != 1 else recipe.warmup * 0.999
     return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.peak_rate, total_steps=recipe.steps, pct_start=recipe.warmup
+        optimiser, recipe.peak_rate, total_steps=recipe.steps, pct_start=warmup
     )

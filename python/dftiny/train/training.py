@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,8 @@ HISTORY = "history.jsonl"
 RECIPE = "recipe.toml"
 CURVES = "tensorboard"
 TOOLS = ("torch", "numpy", "pillow")
+# What artifact.atomic_write (by tempfile.mkstemp) calls a file that is not yet whole.
+_ASIDE = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
@@ -188,12 +191,21 @@ def _claim(job: _Job, resume: bool) -> Manifest | None:
     """Make the folder, or refuse one that holds something else; its manifest when the run is there already, finished."""
     out = job.out
     try:
+        _sweep(out)
         if not (out / LAST).is_file():
             refuse_foreign(out, stage="train")
         out.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise DftError(f"cannot create {out}: {e.strerror}", "choose another --out") from e
     return _finished(job) if resume else None
+
+
+def _sweep(out: Path) -> None:
+    """Throw away what a killed run was just writing aside: alone in a folder it would look like somebody else's."""
+    for name in (LAST, CHECKPOINT, RECIPE, HISTORY, MANIFEST):
+        for path in out.glob(f".{name}.*"):
+            if _ASIDE.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
 
 def _finished(job: _Job) -> Manifest | None:

@@ -103,6 +103,7 @@ def test_an_image_that_sharing_would_shrink_is_refused() -> None:
         check_sharing(pool, _recipe("mixed"))
 
 
+@pytest.mark.slow
 def test_each_condition_has_a_threshold_of_its_own(data: Path, tmp_path: Path) -> None:
     made = train(_written(_recipe("mixed", steps=12, peak_rate=0.01), tmp_path), data, tmp_path / "t")
     # Telegram is not among the validation images: it is imitated on them, since the recipe trains for it.

@@ -144,6 +144,71 @@ def test_killed_run_resumes(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_kill_while_a_checkpoint_is_written_loses_one_interval(
+    data: Path, recipe_file: str, tmp_path: Path
+) -> None:
+    whole = train(recipe_file, data, tmp_path / "whole")
+    killed = """
+import os, signal, sys
+from pathlib import Path
+import dftiny.artifact as artifact
+from dftiny.train.training import train
+recipe, data, out, which = sys.argv[1:]
+fsync, calls = os.fsync, []
+def dying(fd):  # the new file is written, and not yet renamed
+    calls.append(fd)
+    if len(calls) == int(which):
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(fd)
+artifact.os.fsync = dying
+train(recipe, Path(data), Path(out))
+"""
+    # Checkpoints at steps 2, 4 and 6: killed while the first or the second of them is written, or the last file of all.
+    for which, resumed_at in (("1", 0), ("2", 2), ("7", 6)):
+        out = tmp_path / which
+        done = subprocess.run(
+            [sys.executable, "-c", killed, recipe_file, str(data), str(out), which],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert any(p.name.startswith(".") for p in out.iterdir())
+        assert not (out / "manifest.json").exists()
+        assert train(recipe_file, data, out).resumed_at == resumed_at
+        assert _bytes(out) == _bytes(tmp_path / "whole")
+    assert whole.resumed_at == 0
+
+
+@pytest.mark.slow
+def test_curves_for_tensorboard(data: Path, recipe_file: str, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install tensorboard")
+    train(recipe_file, data, tmp_path / "t", tensorboard=True)
+    (events,) = (tmp_path / "t/tensorboard").iterdir()
+    written = events.read_bytes()
+    assert all(written.count(f"train/{n}".encode()) == FAST["steps"] for n in ("loss", "accuracy", "rate"))
+    assert read_manifest(tmp_path / "t", "train").files.keys() == {
+        "checkpoint.safetensors",
+        "history.jsonl",
+        "recipe.toml",
+    }
+
+
+def test_without_the_package_tensorboard_a_sentence_says_so(
+    data: Path, recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DftError, match="pip install tensorboard"):
+        train(recipe_file, data, tmp_path / "t", tensorboard=True)
+
+
+def test_a_rise_of_one_step_is_a_schedule(data: Path, tmp_path: Path) -> None:
+    """PyTorch's OneCycleLR divides by zero where warmup times steps is exactly 1."""
+    path = tmp_path / "r.toml"
+    path.write_text(_recipe(net="resnet_small", tile=64, steps=5, warmup=0.2).toml())
+    train(str(path), data, tmp_path / "t")
+
+
+@pytest.mark.slow
 def test_another_seed_or_no_resume_starts_anew(data: Path, recipe_file: str, tmp_path: Path) -> None:
     first = train(recipe_file, data, tmp_path / "a", seed=0)
     one = first.checkpoint.read_bytes()
