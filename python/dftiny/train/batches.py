@@ -5,6 +5,7 @@ A batch depends on (seed, step) alone: a thread may prepare it, and a resumed ru
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.data.index import DataIndex, ImageRow, read_image
-from dftiny.data.sharing import PRE, PROFILES
+from dftiny.data.sharing import PRE
 from dftiny.data.tiles import GRID_PX
 from dftiny.errors import DftError
-from dftiny.train.augment import JPEG_QUALITY, jpeg, views
-from dftiny.train.recipe import MIXED, SIMCLR, Recipe
+from dftiny.train.augment import jpeg, views
+from dftiny.train.conditions import Conditions, Treatment, conditions_of
+from dftiny.train.pictures import Pictures, is_paired, pictures_of
+from dftiny.train.recipe import SIMCLR, Recipe
 from dftiny.train.traces import periodic_pair, processed
 
-Tile = NDArray[np.uint8]
-# Chroma at half the resolution makes a JPEG's own grid twice as wide as its blocks.
-JPEG_GRID_PX = 16
+Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -69,28 +70,45 @@ def _place(folder: Path, rows: list[ImageRow], tile: int) -> Place:
     return Place(images[0], tuple(images[1:]))
 
 
+def conditions_in(index: DataIndex, recipe: Recipe) -> Conditions:
+    """The sharing conditions of `recipe` on the training images of `index`. DftError when they cannot be had of them."""
+    paired = is_paired(index)
+    return conditions_of(recipe, () if paired else {r.sharing for r in index.select(split="train")})
+
+
+def load_source(folder: Path, index: DataIndex, recipe: Recipe) -> Pool | Pictures:
+    """What `recipe` draws its tiles from: all images in memory where fakes are of the same places as reals, otherwise
+    images decoded when they are drawn.
+    """
+    if is_paired(index):
+        pool = load_pool(folder, index, recipe.tile)
+        check_sharing(pool, recipe)
+        return pool
+    return pictures_of(folder, index, recipe.tile)
+
+
 def check_sharing(pool: Pool, recipe: Recipe) -> None:
     """DftError when sharing would shrink a training image: tile by tile only JPEG can be imitated."""
-    if not recipe.profiles:
-        return
-    limit = min((PROFILES[p] for p in recipe.profiles), key=lambda p: p.max_px)
+    limit = conditions_of(recipe, ()).longest_px()
     longest = max(max(p.real.shape[:2]) for places in pool.photographs for p in places)
-    if longest > limit.max_px:
+    if limit is not None and longest > limit:
         raise DftError(
-            f"a training image of {longest} px would be shrunk by {limit.name} sharing to {limit.max_px} px",
+            f"a training image of {longest} px would be shrunk by sharing to {limit} px",
             "crop the training images first",
         )
 
 
-def batch(pool: Pool, recipe: Recipe, seed: int, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def batch(
+    source: Pool | Pictures, recipe: Recipe, seed: int, step: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """What `step` of a run trains on, the same whenever it is asked for.
 
     Supervised: tiles uint8 [batch, tile, tile, 3] and labels float32 [batch] (1 real), reals and fakes alternating.
     SimCLR: views uint8 [batch, 2, tile, tile, 3] of tiles, with their labels, which SimCLR does not look at.
     """
     rng = np.random.default_rng([seed, step])
-    draw = _pair if recipe.pairs else _two
-    tiles = [t for _ in range(recipe.batch // 2) for t in draw(pool, recipe, rng)]
+    pairs = _from_memory if isinstance(source, Pool) else _from_files
+    tiles = [tile for pair in pairs(source, recipe, rng) for tile in pair]  # type: ignore[arg-type]
     labels = np.tile(np.array([1.0, 0.0], dtype=np.float32), recipe.batch // 2)
     if recipe.method != SIMCLR:
         return np.stack(tiles), labels
@@ -98,43 +116,43 @@ def batch(pool: Pool, recipe: Recipe, seed: int, step: int) -> tuple[NDArray[np.
     return np.stack([np.stack(views(t, names, rng)) for t in tiles]), labels
 
 
-def _two(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> tuple[Tile, Tile]:
-    """A real and a fake tile that have nothing to do with each other."""
-    return _pair(pool, recipe, rng)[0], _pair(pool, recipe, rng)[1]
+def _from_files(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> Iterator[Pair]:
+    """Pairs of tiles that have nothing to do with each other: drawn first, decoded side by side, then treated."""
+    conditions = conditions_of(recipe, pictures.rows)
+    treatments = [conditions.draw(rng) for _ in range(recipe.batch // 2)]
+    wishes = [wish for t in treatments for wish in pictures.draw(t, rng)]
+    cut = iter(pictures.cut(wishes, conditions.longest_px()))
+    for treatment in treatments:
+        place = Place(next(cut), (next(cut),))
+        yield _treated(_traced(place, recipe, (slice(None), slice(None)), rng), treatment)
 
 
-def _pair(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> tuple[Tile, Tile]:
+def _from_memory(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[Pair]:
+    """Pairs of real and fake of one place, or of two where the recipe does not want pairs."""
+    conditions = conditions_of(recipe, ())
+    for _ in range(recipe.batch // 2):
+        pair = _pair(pool, recipe, conditions, rng)
+        yield pair if recipe.pairs else (pair[0], _pair(pool, recipe, conditions, rng)[1])
+
+
+def _pair(pool: Pool, recipe: Recipe, conditions: Conditions, rng: np.random.Generator) -> Pair:
     places = pool.photographs[rng.integers(len(pool.photographs))]
     place = places[rng.integers(len(places))]
-    y, x = (int(rng.integers((n - recipe.tile) // GRID_PX + 1)) * GRID_PX for n in place.real.shape[:2])
-    quality = _quality(recipe, rng)
-    if quality is None:
-        return _untouched_pair(place, recipe, y, x, rng)
-    y, x = (n // JPEG_GRID_PX * JPEG_GRID_PX for n in (y, x))
-    real, fake = _untouched_pair(place, recipe, y, x, rng)
-    return jpeg(real, quality), jpeg(fake, quality)
-
-
-def _quality(recipe: Recipe, rng: np.random.Generator) -> int | None:
-    """The JPEG quality that real and fake of a pair go through alike, None for none."""
-    # Nothing is drawn for a recipe without sharing: its batches stay what they always were.
-    if recipe.jpeg and rng.random() < recipe.jpeg:
-        return int(rng.integers(JPEG_QUALITY[0], JPEG_QUALITY[1] + 1))
-    name = recipe.sharing
-    if name == MIXED:
-        known = (PRE, *recipe.profiles)
-        name = known[rng.integers(len(known))]
-    if name == PRE:
-        return None
-    low, high = PROFILES[name].quality
-    return int(rng.integers(low, high + 1))
-
-
-def _untouched_pair(
-    place: Place, recipe: Recipe, y: int, x: int, rng: np.random.Generator
-) -> tuple[Tile, Tile]:
-    """Real and fake of one place before sharing."""
+    corner = (int(rng.integers((n - recipe.tile) // GRID_PX + 1)) * GRID_PX for n in place.real.shape[:2])
+    treatment = conditions.draw(rng)
+    y, x = (n // treatment.grid_px * treatment.grid_px for n in corner)
     window = (slice(y, y + recipe.tile), slice(x, x + recipe.tile))
+    return _treated(_traced(place, recipe, window, rng), treatment)
+
+
+def _treated(pair: Pair, treatment: Treatment) -> Pair:
+    if treatment.quality is None:
+        return pair
+    return jpeg(pair[0], treatment.quality), jpeg(pair[1], treatment.quality)
+
+
+def _traced(place: Place, recipe: Recipe, window: tuple[slice, slice], rng: np.random.Generator) -> Pair:
+    """Real and fake of one place before sharing, with a part of synthetic fakes and of processed reals."""
     real = place.real[window]
     if rng.random() < recipe.periodic:
         return periodic_pair(real, rng)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from dftiny.data.sharing import PRE, PROFILES
 from dftiny.errors import DftError
 from dftiny.train.augment import AUGMENTATIONS
 
@@ -28,7 +27,7 @@ class Recipe:
     """Everything a training run depends on beside the data and the seed; spec/recipes/*.toml says what each is.
 
     `net` may be "any": then the command line or the checkpoint to start with names it. `sharing` is "pre", a profile of
-    data/sharing.py, or "mixed": before sharing or one of the profiles, drawn for each pair. `epochs` above 0 stands in
+    data/sharing.py, a platform of the data set's own, or "mixed": all of them, drawn for each pair. `epochs` above 0 stands in
     place of `steps`. `temperature` and `augment` belong to SimCLR.
     """
 
@@ -54,13 +53,6 @@ class Recipe:
     jpeg: float = 0.0
     temperature: float = 0.07
     augment: str = ",".join(AUGMENTATIONS)
-
-    @property
-    def profiles(self) -> tuple[str, ...]:
-        """The sharing profiles that training tiles may go through."""
-        if self.sharing == PRE:
-            return ()
-        return tuple(PROFILES) if self.sharing == MIXED else (self.sharing,)
 
     def for_images(self, images: int) -> Recipe:
         """The recipe with its steps for a training split of `images`, where it counts in epochs."""
@@ -107,8 +99,8 @@ def parse_recipe(value: Mapping[str, Any], what: str) -> Recipe:
 
 
 def _check_ranges(recipe: Recipe, what: str) -> None:
-    if any(c in recipe.name + recipe.net for c in '"\\\n'):
-        raise DftError(f"name and net in the recipe {what} must be plain words")
+    if any(c in recipe.name + recipe.net + recipe.sharing for c in '"\\\n'):
+        raise DftError(f"name, net and sharing in the recipe {what} must be plain words")
     least = 4 if recipe.method == SUPERVISED else 2
     if recipe.steps < 2 or recipe.checkpoint_every < 1 or recipe.batch < least or recipe.batch % 2:
         raise DftError(
@@ -125,7 +117,7 @@ def _check_ranges(recipe: Recipe, what: str) -> None:
 
 
 def _check_words(recipe: Recipe, what: str) -> None:
-    for key, known in {**_WORDS, "sharing": (PRE, MIXED, *PROFILES)}.items():
+    for key, known in _WORDS.items():
         if getattr(recipe, key) not in known:
             raise DftError(
                 f"{key} = {getattr(recipe, key)!r} in the recipe {what} is unknown",

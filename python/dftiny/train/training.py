@@ -32,7 +32,7 @@ from dftiny.data.index import DataIndex, load_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.nets.checkpoint import Checkpoint, save_checkpoint
 from dftiny.nets.registry import count
-from dftiny.train.batches import batch, check_sharing, load_pool
+from dftiny.train.batches import batch, conditions_in, load_source
 from dftiny.train.begin import Wanted, begin_with, plan_of
 from dftiny.train.curves import curves_in
 from dftiny.train.loop import loop
@@ -93,6 +93,7 @@ class _Job:
     fold: int | None
     begin: Checkpoint | None
     ranks: Ranks
+    imitated: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -143,11 +144,15 @@ def train(
     if begin is not None:
         parents["checkpoint"] = begin.sha256
     index = load_index(data) if fold is None else load_index(data).of_fold(fold)
+    conditions = conditions_in(index, plan)
+    if plan.method != SIMCLR:
+        check_validation(index, data)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with joined() as ranks:
-            job = _Job(plan.for_images(_images(index)), data, index, parents, out, seed, fold, begin, ranks)
+            final = plan.for_images(_images(index))
+            job = _Job(final, data, index, parents, out, seed, fold, begin, ranks, conditions.imitated)
             summary = _train(job, resume, tensorboard)
     finally:
         torch.set_num_threads(before)
@@ -167,14 +172,11 @@ def _train(job: _Job, resume: bool, tensorboard: bool) -> TrainSummary:
         return _summary(job.out, made.metrics, 0, started)
     run = Run(job.recipe, job.seed, job.key, job.begin, job.ranks)
     resumed_at = run.step if resume and run.restore(job.out / LAST) else 0
-    if job.recipe.method != SIMCLR:
-        check_validation(job.index, job.data)
     if run.step < job.recipe.steps:
-        pool = load_pool(job.data, job.index, job.recipe.tile)
-        check_sharing(pool, job.recipe)
+        source = load_source(job.data, job.index, job.recipe)
         curves = job.out / CURVES if tensorboard and job.ranks.first else None
         with curves_in(curves, run.step) as written:
-            loop(run, partial(batch, pool, job.recipe, job.seed), job.out / LAST, written)
+            loop(run, partial(batch, source, job.recipe, job.seed), job.out / LAST, written)
     metrics = from_first(job.ranks, partial(_finish, job, run))
     return _summary(job.out, metrics, resumed_at, started)
 
@@ -230,7 +232,7 @@ def _finish(job: _Job, run: Run) -> dict[str, Any]:
     if job.recipe.method == SIMCLR:
         judged = Validation({"pre": 0.0}, {})
     else:
-        judged = validate(net, job.data, job.index, job.recipe.tile, job.recipe.profiles)
+        judged = validate(net, job.data, job.index, job.recipe.tile, job.imitated)
     parameters, macs = count(net, job.recipe.tile)
     metrics: dict[str, Any] = {
         "threshold": judged.thresholds["pre"],

@@ -14,10 +14,13 @@ from dftiny.data.index import DataIndex, ImageRow, save_index
 from dftiny.data.sharing import share
 
 
-def noise_set(folder: Path, sharings: tuple[str, ...] = ("pre",), *, folds: int = 0) -> Path:
+def noise_set(
+    folder: Path, sharings: tuple[str, ...] = ("pre",), *, folds: int = 0, paired: bool = True
+) -> Path:
     """Two photographs of 256 px a split in `folder`; those of val and test also as each of `sharings` delivers them.
 
-    With `folds` (3) each split is a fold instead, all of it shared.
+    With `folds` (3) each split is a fold instead, all of it shared. Not `paired`: fakes pass for pictures of their own,
+    and the training images are shared too.
     """
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -28,8 +31,9 @@ def noise_set(folder: Path, sharings: tuple[str, ...] = ("pre",), *, folds: int 
             real = rng.integers(80, 170, (256, 256, 3), dtype=np.uint8)
             fake = np.clip(real + pattern, 0, 255).astype(np.uint8)
             for kind, pixels in (("real", real), ("tconv", fake)):
-                for sharing in sharings if folds or split != "train" else ("pre",):
-                    row = _row(folder, f"{split}{n}", split, kind, sharing, pixels)
+                for sharing in sharings if folds or not paired or split != "train" else ("pre",):
+                    source = f"{split}{n}" if paired else f"{kind}-{split}{n}"
+                    row = _row(folder, source, split, kind, sharing, pixels)
                     rows.append(replace(row, split="test", fold=fold) if folds else row)
     save_index(folder, DataIndex("noise", 128, tuple(rows)))
     write_manifest(folder, "data", files=["index.json"])

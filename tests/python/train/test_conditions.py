@@ -99,7 +99,7 @@ def test_an_image_that_sharing_would_shrink_is_refused() -> None:
     large = np.zeros((64, 1400, 3), np.uint8)
     pool = Pool(((Place(large, (large,)),),))
     check_sharing(pool, _recipe("mixed", sharing="facebook-like"))
-    with pytest.raises(DftError, match=r"1400 px would be shrunk by telegram-like sharing to 1280 px"):
+    with pytest.raises(DftError, match=r"1400 px would be shrunk by sharing to 1280 px"):
         check_sharing(pool, _recipe("mixed"))
 
 

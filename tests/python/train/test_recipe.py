@@ -26,7 +26,7 @@ def test_shipped_recipes_parse_and_print_back(name: str) -> None:
     [
         ({"steps": 1}, "steps"), ({"steps": "many"}, "steps"), ({"steps": True}, "steps"), ({"batch": 7}, "batch"),
         ({"peak_rate": 0}, "peak_rate"), ({"warmup": 1.0}, "warmup"), ({"periodic": -0.1}, "periodic"),
-        ({"speed": 3}, "speed"), ({"sharing": "myspace"}, "twitter-like"), ({"trainable": "tail"}, "all, head"),
+        ({"speed": 3}, "speed"), ({"sharing": 'my"space'}, "plain words"), ({"trainable": "tail"}, "all, head"),
         ({"method": "simclr", "augment": "flip,resize"}, "'resize'"), ({"jpeg": 1.5}, "jpeg"), ({"temperature": 0}, "temperature"),
         ({"method": "simclr", "trainable": "head"}, "whole net"), ({"schedule": "cosine"}, "onecycle"), ({"epochs": -1}, "epochs"),
         ({"batch": 2}, "batch"), ({"net": 'a"b'}, "plain words"), ({"checkpoint_every": 0}, "checkpoint_every"),
