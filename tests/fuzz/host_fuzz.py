@@ -6,6 +6,7 @@ sent. Time is virtual, so that a second of silence costs nothing. Called by tool
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -237,16 +238,22 @@ def seeds() -> list[bytes]:
     return [*wires, *bad, b"".join(wires), b"\0" * 40, *scripts]
 
 
+def kept() -> list[bytes]:
+    """Inputs that reached lines which no seed reaches, from earlier hours."""
+    return [f.read_bytes() for f in sorted((Path(__file__).parent / "corpus/host").iterdir())]
+
+
 def fuzz(seconds: int, seed: int, keep: Path | None) -> int:
     """Mutate for so long. With `keep`, inputs that reached new lines are put there. 1 on a finding, which is printed."""
-    rng, corpus, ends, n = random.Random(seed), seeds(), dict[str, int](), 0
+    rng, corpus, ends, n = random.Random(seed), [*seeds(), *kept()], dict[str, int](), 0
+    known = len(corpus)
     reached: set[tuple[str, int]] = set()
     start, cpu = time.monotonic(), time.process_time()
     while time.process_time() - cpu < seconds:
         data = corpus[n] if n < len(corpus) else mutated(rng, corpus)
         fresh: set[tuple[str, int]] = set()
         try:
-            with lines(reached) if n < len(seeds()) or n % TRACED == 0 else nullcontext(fresh) as fresh:
+            with lines(reached) if n < known or n % TRACED == 0 else nullcontext(fresh) as fresh:
                 end = one(data)
         except Exception as e:  # noqa: BLE001 - whatever it is, it is the finding
             FINDINGS.mkdir(exist_ok=True)
@@ -255,10 +262,10 @@ def fuzz(seconds: int, seed: int, keep: Path | None) -> int:
                 f"finding after {n} inputs: {type(e).__name__}: {e}; see {FINDINGS / 'host.bin'}\n{data.hex()}"
             )
             return 1
-        if fresh and n >= len(seeds()):
+        if fresh and n >= known:
             corpus.append(data)
             if keep is not None:
-                (keep / f"kept-{len(corpus):03d}").write_bytes(data)
+                (keep / hashlib.sha1(data).hexdigest()).write_bytes(data)
         ends[end] = ends.get(end, 0) + 1
         n += 1
     took = time.process_time() - cpu

@@ -163,7 +163,7 @@ def _percent(p: float) -> str:
 
 
 def _without_name(cause: str, photo: Path) -> str:
-    return cause.removeprefix(f"{photo} ")
+    return cause.removeprefix(f"{photo} ").removeprefix(f"cannot read the picture {photo}: ")
 
 
 def _as_json(f: Finding, where: Path | None) -> dict[str, Any]:

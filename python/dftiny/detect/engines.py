@@ -5,7 +5,7 @@ The oracle needs nothing but numpy, so that detect works from a plain install. C
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -63,8 +63,10 @@ class Board:
 
     def outputs(self, tiles: NDArray[np.uint8]) -> NDArray[np.int8]:
         """int8 [n] for uint8 tiles [n, H, W, 3]."""
-        out = [self._device.infer(t.tobytes()).output[0] for t in int8.from_pixels(tiles)]
-        return np.array(out, np.int8)
+        return np.array([self._run(t.tobytes()).output[0] for t in int8.from_pixels(tiles)], np.int8)
+
+    def _run(self, tile: bytes) -> Result:
+        return self._device.infer(tile)
 
     def decide(self, model: VerdictModel, tiles: NDArray[np.uint8]) -> Outcome:
         """Show uint8 tiles [n, H, W, 3] in order until the board has decided; its evidence is checked at each step.
@@ -74,7 +76,7 @@ class Board:
         twin = begin(model, len(tiles))
         self._device.photo(len(tiles))
         for tile in int8.from_pixels(tiles):
-            result = self._device.infer(tile.tobytes())
+            result = self._run(tile.tobytes())
             twin = twin.add(int(result.output[0]))
             wanted, found = (twin.seen, twin.evidence, NAMES[twin.decision]), _told(result)
             if found != wanted:
@@ -97,10 +99,10 @@ def _outcome(state: Running) -> Outcome:
 
 
 @contextmanager
-def board_engine(boards: Boards, digest: bytes) -> Iterator[Board]:
+def board_engine(boards: Boards, digest: bytes, engine: Callable[[Device], Board] = Board) -> Iterator[Board]:
     """The first of `boards`, opened and asked whether it runs the bundle of that digest (32 bytes)."""
     with boards.openers[0]() as transport:
         device = Device(transport)
         device.identify(digest, hint=boards.hint)
-        yield Board(device)
+        yield engine(device)
         device.halt()

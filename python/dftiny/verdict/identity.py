@@ -7,25 +7,51 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dftiny import int8
 from dftiny.bench.run import local_boards
 from dftiny.build import build
 from dftiny.bundle import MODEL, VERDICT, export, load_bundle
-from dftiny.data.index import load_index, read_image
+from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.tiles import tiles
-from dftiny.detect.engines import Engine, Oracle, board_engine
+from dftiny.detect.engines import Board, Engine, Oracle, board_engine
 from dftiny.detect.judge import Finding, judge_picture
 from dftiny.detect.picture import Picture
 from dftiny.errors import DftError
+from dftiny.link.device import Device
+from dftiny.link.replies import Result
 from dftiny.verdict.file import VerdictFile, load_verdict
 from dftiny.verdict.model import VerdictModel
+from dftiny.verdict.study import PRE
 
 BOARDS = ("host", "mps2_an500")
+SAID_EVERY = 18  # images
+
+
+class Remembering(Board):
+    """A board that is not asked again for the output of a tile that its last verdict has used."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device)
+        self._known: dict[bytes, int] = {}
+
+    def _run(self, tile: bytes) -> Result:
+        result = super()._run(tile)
+        self._known[tile] = int(result.output[0])
+        return result
+
+    def outputs(self, tiles: NDArray[np.uint8]) -> NDArray[np.int8]:
+        """int8 [n] for uint8 tiles [n, H, W, 3]."""
+        wanted = [t.tobytes() for t in int8.from_pixels(tiles)]
+        out = [self._known[t] if t in self._known else int(self._run(t).output[0]) for t in wanted]
+        self._known.clear()
+        return np.array(out, np.int8)
 
 
 @dataclass
@@ -48,23 +74,23 @@ class Identity:
 
 def compare_boards(
     pictures: Iterable[Picture], file: VerdictFile, model: VerdictModel, oracle: Engine, boards: Mapping[str, Engine]
-) -> list[Identity]:  # fmt: skip
-    """Every picture through the oracle and each of `boards`."""
+) -> Iterator[list[Identity]]:  # fmt: skip
+    """Every picture through the oracle and each of `boards`; the sums after each of them (the same objects)."""
     found = [Identity(name) for name in boards]
     for picture in pictures:
         cut = tiles(picture.pixels, file.tile)
         outputs, said = oracle.outputs(cut), judge_picture(picture, file, model, oracle)
         for one in found:
             board, name = boards[one.board], str(picture.path)
-            one.images += 1
-            one.tiles += len(cut)
-            if not np.array_equal(board.outputs(cut), outputs):
-                one.other_outputs.append(name)
             told = judge_picture(picture, file, model, board)
-            one.tiles_used += told.tiles
             if _told(told) != _told(said):
                 one.other_verdicts.append(name)
-    return found
+            if not np.array_equal(board.outputs(cut), outputs):
+                one.other_outputs.append(name)
+            one.images += 1
+            one.tiles += len(cut)
+            one.tiles_used += told.tiles
+        yield found
 
 
 def _told(f: Finding) -> tuple[object, ...]:
@@ -72,25 +98,31 @@ def _told(f: Finding) -> tuple[object, ...]:
     return f.verdict, f.by_tiles, f.p_real, f.tiles, f.offered, f.evidence, f.warnings
 
 
-def identity(model: Path, data: Path, limit: int | None = None) -> list[Identity]:
-    """The released `model` on the test split of `data`, controls and shared copies among it: oracle, host board, QEMU.
+def identity(
+    model: Path, data: Path, limit: int | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Identity]:
+    """The released `model` on the test split of `data`, controls and shared copies behind the rest: oracle, host board, QEMU.
 
-    With `limit` so many images, spread over the split. Firmware is built for it; DftError where a compiler or QEMU is missing.
+    With `limit` so many images, spread over the split. What is found so far is told to `say` now and then, and is the
+    answer when Ctrl-C is pressed. Firmware is built for it; DftError where a compiler or QEMU is missing.
     """
-    from rich.progress import track
-
-    rows = [r for r in load_index(data).images if r.split == "test"]
+    rows = sorted((r for r in load_index(data).images if r.split == "test"), key=_late)
     if limit is not None and limit < len(rows):
         rows = [rows[i] for i in np.linspace(0, len(rows) - 1, limit).astype(int).tolist()]
     if not rows:
         raise DftError(f"{data} has no image in its test split", "give the folder that dftiny data wrote")
-    file = load_verdict(model / VERDICT)
-    with _boards(model) as (oracle, tables, boards):
-        pictures = (
-            Picture(Path(r.file), read_image(data, r), 1, r.file.endswith(".jpg"), ())
-            for r in track(rows, description="test split")
-        )
-        return compare_boards(pictures, file, tables, oracle, boards)
+    file, found = load_verdict(model / VERDICT), [Identity(name) for name in BOARDS]
+    pictures = (Picture(Path(r.file), read_image(data, r), 1, r.file.endswith(".jpg"), ()) for r in rows)
+    with contextlib.suppress(KeyboardInterrupt), _boards(model) as (oracle, tables, boards):
+        for found in compare_boards(pictures, file, tables, oracle, boards):
+            if found[0].images % SAID_EVERY == 0:
+                say(f"of {len(rows)} images so far:\n{identity_text(found)}")
+    return found
+
+
+def _late(row: ImageRow) -> tuple[bool, bool]:
+    """Unshared images first, then shared copies, then controls; each in the index's order."""
+    return row.is_control, row.sharing != PRE
 
 
 @contextlib.contextmanager
@@ -106,7 +138,7 @@ def _boards(model: Path) -> Iterator[tuple[Oracle, VerdictModel, dict[str, Engin
         for board in BOARDS:
             build(bundle.folder, board, folder / board)
             opened = local_boards(board, bundle.folder, folder / board)
-            boards[board] = stack.enter_context(board_engine(opened, bundle.digest))
+            boards[board] = stack.enter_context(board_engine(opened, bundle.digest, Remembering))
         yield Oracle(bundle.graph()), bundle.verdict, boards
 
 

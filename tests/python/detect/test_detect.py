@@ -155,17 +155,20 @@ def test_unreadable_is_one_sentence(name: str, tmp_path: Path) -> None:
 def test_an_unreadable_one_does_not_stop_the_others(tmp_path: Path) -> None:
     Image.fromarray(natural(200, 200)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_text("no")
-    names = ["bad.png", "good.png"]
+    UNREADABLE["cut.jpg"][0](tmp_path / "cut.jpg")
+    names = ["bad.png", "cut.jpg", "good.png"]
     done = subprocess.run(
         [sys.executable, "-m", "dftiny.cli", "detect", *(str(tmp_path / n) for n in names)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert done.returncode == 2
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith(f"{tmp_path / 'bad.png'}: not read")
-    assert "undecided" in lines[1] or "real" in lines[1] or "fake" in lines[1]
-    assert "simulated" in lines[2]
+    assert lines[1].startswith(f"{tmp_path / 'cut.jpg'}: not read: ")
+    assert lines[1].count("cut.jpg") == 1
+    assert "undecided" in lines[2] or "real" in lines[2] or "fake" in lines[2]
+    assert "simulated" in lines[3]
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
 

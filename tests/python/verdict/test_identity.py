@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dftiny import int8
 from dftiny.detect.engines import Engine
 from dftiny.detect.picture import Picture
+from dftiny.link.replies import Result
 from dftiny.models import released_model
 from dftiny.verdict.file import load_verdict
-from dftiny.verdict.identity import Identity, compare_boards, identity_text
+from dftiny.verdict.identity import Identity, Remembering, compare_boards, identity_text
 from dftiny.verdict.model import VerdictModel
 from dftiny.verdict.running import Outcome, begin
 
@@ -43,7 +45,9 @@ def pictures() -> list[Picture]:
 def compared(pictures: list[Picture], board: Engine) -> Identity:
     folder = released_model()
     file = load_verdict(folder / "verdict.json")
-    (found,) = compare_boards(pictures, file, file.model(0.065, 8), Fixed(), {"host": board})
+    found = Identity("host")
+    for (found,) in compare_boards(pictures, file, file.model(0.065, 8), Fixed(), {"host": board}):
+        assert found.images > 0
     return found
 
 
@@ -66,3 +70,26 @@ def test_one_output_or_one_tile_more_is_found_by_name(pictures: list[Picture]) -
 
 def test_nothing_compared_is_not_the_same() -> None:
     assert not compared([], Fixed()).same
+
+
+class CountingDevice:
+    """Answers a tile with its first byte and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def infer(self, tile: bytes) -> Result:
+        self.asked += 1
+        return Result(output=np.frombuffer(tile[:1], np.int8), ticks=0, seen=0, evidence=0, decision="none")
+
+
+def test_a_tile_of_the_verdict_is_not_computed_twice_and_forgotten_behind_its_image() -> None:
+    device = CountingDevice()
+    board = Remembering(device)  # type: ignore[arg-type]
+    tiles = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    wanted = [i - 128 for i in range(4)]
+    board._run(int8.from_pixels(tiles)[1].tobytes())
+    assert board.outputs(tiles).tolist() == wanted
+    assert device.asked == 4
+    assert board.outputs(tiles).tolist() == wanted
+    assert device.asked == 8
