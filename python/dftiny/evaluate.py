@@ -77,10 +77,10 @@ def evaluate(
     `checkpoint` is a file or a train folder; `net` and `tile` say what it does not say itself. `fold` takes that fold of a
     data folder that was built with folds. Each sharing profile is judged by its own threshold, where the checkpoint has one.
     """
-    from dftiny.nets.checkpoint import load_checkpoint
+    from dftiny.nets.checkpoint import load_detector
 
     refuse_foreign(out, stage="evaluate")
-    model = load_checkpoint(checkpoint, preset=net, tile=tile)
+    model = load_detector(checkpoint, preset=net, tile=tile)
     if len(model.classes) > 2:
         raise DftError(
             f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only"

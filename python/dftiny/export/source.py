@@ -113,9 +113,9 @@ def _from_checkpoint(
     if calibration is None:
         raise _no_calibration(path)
     onnx.require("torch", "safetensors")
-    from dftiny.nets.checkpoint import load_checkpoint
+    from dftiny.nets.checkpoint import load_detector
 
-    checkpoint = load_checkpoint(path, preset=net, tile=tile)
+    checkpoint = load_detector(path, preset=net, tile=tile)
     size = (checkpoint.tile, checkpoint.tile)
     tiles = load_tiles(calibration, size, CALIBRATION_TILES)
     released = read_manifest(folder) if path.is_dir() and (folder / MANIFEST).is_file() else None

@@ -28,7 +28,8 @@ FORMAT = "dftiny-checkpoint-1"
 class Checkpoint:
     """A net in evaluation mode and what is known of it. `threshold` is an image logit; `sha256` that of the file.
 
-    `thresholds` has one more for each sharing condition that the validation images had.
+    `thresholds` has one more for each sharing condition that the validation images had. Without `head` only the backbone
+    was trained.
     """
 
     net: nn.Module
@@ -38,6 +39,7 @@ class Checkpoint:
     classes: tuple[str, ...]
     sha256: str
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    head: bool = True
 
     def threshold_for(self, sharing: str) -> float:
         """The threshold of images shared in that way, `threshold` where none was fitted for it."""
@@ -53,10 +55,12 @@ def save_checkpoint(
     threshold: float = 0.0,
     classes: tuple[str, ...] = ("fake", "real"),
     thresholds: Mapping[str, float] | None = None,
+    head: bool = True,
 ) -> None:
     """Write `net`'s weights and the metadata to `path`, atomically. Equal weights give equal bytes.
 
-    `thresholds` by sharing condition; left away where they say no more than `threshold`.
+    `thresholds` by sharing condition; left away where they say no more than `threshold`. `head` says whether the head
+    was trained too.
     """
     from safetensors.torch import save
 
@@ -70,6 +74,8 @@ def save_checkpoint(
     }
     if any(v != threshold for v in (thresholds or {}).values()):
         metadata["thresholds"] = dict(thresholds or {})
+    if not head:
+        metadata["head"] = False
     with atomic_write(path) as f:
         f.write(save(state, {KEY: canonical_json(metadata).decode()}))
 
@@ -99,8 +105,26 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         net = create(name, size)
     _fill(net, state, path, name)
     return Checkpoint(
-        net.eval(), name, size or _default_tile(name), threshold, classes, sha256_file(path), thresholds
+        net.eval(),
+        name,
+        size or _default_tile(name),
+        threshold,
+        classes,
+        sha256_file(path),
+        thresholds,
+        metadata.get("head") is not False,
     )
+
+
+def load_detector(path: Path, *, preset: str | None = None, tile: int | None = None) -> Checkpoint:
+    """As load_checkpoint, for somebody who wants to judge images: DftError when no head was trained."""
+    found = load_checkpoint(path, preset=preset, tile=tile)
+    if not found.head:
+        raise DftError(
+            f"{path} holds a backbone whose head was never trained",
+            f"train one: dftiny train --recipe simclr_head --start {path}",
+        )
+    return found
 
 
 def load_weights(

@@ -260,6 +260,7 @@ def _write(job: _Job, run: Run, metrics: dict[str, Any]) -> None:
         tile=recipe.tile,
         threshold=metrics["threshold"],
         thresholds=metrics.get("thresholds"),
+        head=recipe.method != SIMCLR,
     )
     with atomic_write(out / RECIPE, "w") as f:
         f.write(recipe.toml())

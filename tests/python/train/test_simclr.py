@@ -15,6 +15,8 @@ from noise_set import noise_set
 from dftiny import spec
 from dftiny.artifact import read_manifest
 from dftiny.data.index import load_index
+from dftiny.errors import DftError
+from dftiny.evaluate import evaluate
 from dftiny.nets.checkpoint import load_checkpoint
 from dftiny.nets.registry import create
 from dftiny.train.augment import AUGMENTATIONS, views
@@ -107,7 +109,7 @@ def test_from_pretraining_to_a_head(data: Path, tmp_path: Path, monkeypatch: pyt
     whole = train(str(path), data, tmp_path / "whole")
     assert whole.val_auc is None
     assert "without a trained head" in whole.text()
-    begin, after = create("resnet_small", 64), load_checkpoint(tmp_path / "whole").net.state_dict()
+    after = load_checkpoint(tmp_path / "whole").net.state_dict()
     torch.manual_seed(0)
     begin = create("resnet_small", 64)
     moved = {k for k, v in begin.state_dict().items() if not torch.equal(v, after[k])}
@@ -127,8 +129,11 @@ def test_from_pretraining_to_a_head(data: Path, tmp_path: Path, monkeypatch: pyt
     assert train(str(path), data, tmp_path / "cut").resumed_at == 2
     for name in ("checkpoint.safetensors", "history.jsonl"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with pytest.raises(DftError, match="head was never trained"):
+        evaluate(tmp_path / "cut", data, tmp_path / "e")
     head = train("simclr_head", data, tmp_path / "head", start=tmp_path / "cut", steps=2)
     state = load_checkpoint(tmp_path / "head").net.state_dict()
     assert {k for k in state if not torch.equal(state[k], after[k])} == {"fc.weight", "fc.bias"}
     assert read_manifest(tmp_path / "head").parents["checkpoint"] == load_checkpoint(tmp_path / "cut").sha256
     assert head.val_auc is not None
+    assert evaluate(tmp_path / "head", data, tmp_path / "e", bootstrap=0).images == 4
