@@ -26,6 +26,8 @@ from dftiny.diagnose import CHOICES, Choice, Cures
         "dftiny data",
         "dftiny data --photos ~/Pictures --out my-data",
         "dftiny data --folds 5 --out folds                     every photograph tested once, in five rounds",
+        "dftiny data --trueface TrueFace --out faces           TrueFace's tree, in place",
+        "dftiny data --real photos --fake made --out own       any two folders; sub-folders of made are generators",
     )
 )
 @out_option(RUNS / "data")
@@ -42,15 +44,33 @@ from dftiny.diagnose import CHOICES, Choice, Cures
     type=click.IntRange(3, 50),
     help="A cross-validation set of so many parts (5 is usual) instead of train, val and test.",
 )
+@click.option("--trueface", type=FOLDER, help="TrueFace's tree instead of the demo data; nothing is copied.")
+@click.option("--real", type=FOLDER, help="Folder of real images, with --fake: your own data, in place.")
+@click.option("--fake", type=FOLDER, help="Folder of fakes; its sub-folders name the generators.")
+@click.option("--held-out", multiple=True, metavar="GENERATOR", help="Of your own data: only tested on.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
 def data(**options: Any) -> None:
-    """Build the demo data.
+    """Build the demo data, or index your own.
 
-    Photographs, simulated fakes, sharing profiles and controls; card.md says what it is and is not.
+    Photographs, simulated fakes, sharing profiles and controls; card.md says what it is and is not. Your own images
+    stay where they are: each is opened once, split by picture, and a leak between splits is refused.
     """
-    from dftiny.data.demo import build_demo
+    from dftiny.data.build import build_data
 
-    build_demo(**options | {"folds": options["folds"] or 0})
+    build_data(**options)
+
+
+@cli.command(epilog=examples("dftiny leaks", "dftiny leaks my-data"))
+@click.argument("data", type=FOLDER, default=RUNS / "data")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
+def leaks(**options: Any) -> None:
+    """Does anything lie in two splits?
+
+    The same source, the same file, or nearly the same picture; every image is opened and compared with its hash.
+    """
+    from dftiny.data.leak_check import check_leaks
+
+    check_leaks(**options)
 
 
 @cli.command(

@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import new_folder, tool_versions, write_manifest
+from dftiny.artifact import new_folder, sha256_file, tool_versions, write_manifest
 from dftiny.data import attribution, controls, sharing
 from dftiny.data import folds as fold_rules
-from dftiny.data.index import INDEX, MIN_FOLDS, MOVED, PROCESSED, DataIndex, ImageRow, save_index
+from dftiny.data.index import (
+    INDEX,
+    MIN_FOLDS,
+    MOVED,
+    PROCESSED,
+    DataIndex,
+    ImageRow,
+    read_picture,
+    save_index,
+)
+from dftiny.data.leaks import Print, Shown, print_of, refuse_leaks
 from dftiny.data.photos import Crop, Photo, crops, demo_packages, demo_photos, folder_photos, seed_of
 from dftiny.data.workers import in_processes
 from dftiny.errors import DftError
@@ -47,6 +57,17 @@ class Job:
     crops: int
     overlap: float
     shared_controls: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What one photograph gave: rows, its file's hash and its print; or `skipped`, one line that says why not."""
+
+    photo: Photo
+    rows: tuple[ImageRow, ...] = ()
+    sha256: str = ""
+    print: Print | None = None
+    skipped: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +105,8 @@ def build_demo(
     `photos` is a folder of the user's own photographs instead of the Debian packages' (needs 5 or more).
     With `folds` it is a cross-validation set (DataIndex.of_fold): every photograph gives all that a test needs.
     `only` keeps the photographs of those ids (for tests). A photograph that is absent, unreadable or too
-    smooth is named, counted and skipped. DftError when no photograph is left for a split.
+    smooth is named, counted and skipped. DftError when no photograph is left for a split, CheckFailed when two
+    photographs of different splits are the same picture.
     """
     if folds and folds < MIN_FOLDS:
         raise DftError(
@@ -98,12 +120,14 @@ def build_demo(
     sources = [p for p in sources if not only or p.id in only]
     with new_folder(out, stage="data") as folder:
         (folder / "images").mkdir()
-        rows, skipped = _run_jobs([_job(p, folder, strength, folds) for p in sources], jobs)
-        skipped = absent + skipped
+        made = _run_jobs([_job(p, folder, strength, folds) for p in sources], jobs)
+        rows = [row for m in made for row in m.rows]
+        skipped = absent + [m.skipped for m in made if m.skipped]
         if folds:
             rows = _dealt(rows, sources, folds, skipped)
         elif not only:
             _refuse_empty(rows, skipped)
+        refuse_alike(made, rows)
         used_ids = {r.source for r in rows}
         used = [p for p in sources if p.id in used_ids]
         summary = _finish(out, folder, rows, skipped, strength, used)
@@ -175,13 +199,24 @@ def _counts(index: DataIndex) -> dict[str, int]:
     return {s: sum(r.split == s for r in index.images) for s in CROPS}
 
 
-def _run_jobs(jobs: list[Job], workers: int) -> tuple[list[ImageRow], list[str]]:
+def _run_jobs(jobs: list[Job], workers: int) -> list[Made]:
     # Test photographs make five times the images of a training one: they go first, or one worker ends alone.
     order = sorted(jobs, key=lambda j: ("test", "val", "train").index(j.photo.split))
     results = in_processes(photo_job, order, workers=workers, unit="photographs", start=_start_worker)
-    done = {job.photo.id: result for job, result in zip(order, results, strict=True)}
-    rows = [row for j in jobs for row in done[j.photo.id][0]]
-    return rows, [line for j in jobs for line in done[j.photo.id][1]]
+    of_photo = {job.photo.id: made for job, made in zip(order, results, strict=True)}
+    return [of_photo[j.photo.id] for j in jobs]
+
+
+def refuse_alike(made: list[Made], rows: list[ImageRow]) -> None:
+    """Photographs are compared, not their crops: two crops of one scene seldom lie at the same place."""
+    part = {r.source: f"fold {r.fold}" if r.fold >= 0 else r.split for r in rows}
+    refuse_leaks(
+        [
+            Shown(m.photo.path.name, part[m.photo.id], m.photo.id, m.sha256, m.print)
+            for m in made
+            if m.print is not None and m.photo.id in part
+        ]
+    )
 
 
 def _start_worker() -> None:
@@ -190,20 +225,22 @@ def _start_worker() -> None:
     torch.set_num_threads(1)
 
 
-def photo_job(job: Job) -> tuple[list[ImageRow], list[str]]:
-    """All images of one photograph, written under its folder's images/: their rows, and why it was skipped if it was."""
+def photo_job(job: Job) -> Made:
+    """All images of one photograph, written under its folder's images/."""
     from dftiny.data.generators import GENERATORS, SEEN, load_faker
 
     photo = job.photo
     try:
-        found = crops(photo, job.crops, job.overlap)
+        source = read_picture(photo.path)
+        found = crops(photo, job.crops, job.overlap, source)
     except DftError as e:
-        return [], [f"{photo.id}: {e.cause}"]
+        return Made(photo, skipped=f"{photo.id}: {e.cause}")
     if not found:
-        return [], [f"{photo.id}: no crop with enough texture"]
+        return Made(photo, skipped=f"{photo.id}: no crop with enough texture")
     kinds = GENERATORS if photo.split == "test" else SEEN
     fakers = [load_faker(kind, job.strength) for kind in kinds]
-    return [row for number, crop in enumerate(found) for row in _crop_rows(job, crop, number, fakers)], []
+    rows = [row for number, crop in enumerate(found) for row in _crop_rows(job, crop, number, fakers)]
+    return Made(photo, tuple(rows), sha256_file(photo.path), print_of(source))
 
 
 def _crop_rows(job: Job, crop: Crop, number: int, fakers: list[Faker]) -> Iterator[ImageRow]:

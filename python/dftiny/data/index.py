@@ -5,6 +5,7 @@ Knows nothing of how the images were made. Needs numpy and pillow only, so that 
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import read_json, reason, sha256_file, write_json
+from dftiny.artifact import atomic_write, read_json, reason, sha256_file, write_json
 from dftiny.errors import DftError
 
 INDEX = "index.json"
+# Where the images of a folder that refers to them in place lie: one absolute path. Not inside the index, whose hash
+# must be the same on every machine.
+ROOT = "root.txt"
 SCHEMA = 1
 SPLITS = ("train", "val", "test")
 LABELS = ("fake", "real")
@@ -64,11 +68,16 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class DataIndex:
-    """The images of a data folder, in a fixed order, and the tile size in pixels that they were made for."""
+    """The images of a data folder, in a fixed order, and the tile size in pixels that they were made for.
+
+    `root` is "" when the images lie in the folder itself. Otherwise the folder refers to them in place, and in memory
+    each row's `file` is an absolute path below `root`, so that `folder / row.file` is right for both.
+    """
 
     name: str
     tile: int
     images: tuple[ImageRow, ...]
+    root: str = ""
 
     def select(
         self, split: str | None = None, sharing: str | None = None, kinds: Iterable[str] | None = None
@@ -133,8 +142,9 @@ def load_index(folder: Path) -> DataIndex:
             raise DftError(
                 f"{path} has schema {value['schema']}, this dftiny reads {SCHEMA}", "build the data again"
             )
-        rows = tuple(_row(path, i, v) for i, v in enumerate(value["images"]))
-        index = DataIndex(str(value["name"]), int(value["tile"]), rows)
+        root = _root_of(folder) if value.get("in_place") else ""
+        rows = tuple(_row(path, root, i, v) for i, v in enumerate(value["images"]))
+        index = DataIndex(str(value["name"]), int(value["tile"]), rows, root)
     except (KeyError, TypeError, ValueError) as e:
         raise DftError(
             f"{path} is not a dftiny data index ({type(e).__name__}: {e})", "build the data again"
@@ -157,7 +167,23 @@ def _refuse_odd_folds(path: Path, index: DataIndex) -> None:
         raise DftError(f"{path} has a photograph in two folds", "build the data again")
 
 
-def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
+def _root_of(folder: Path) -> str:
+    """The folder that the images of an index in place lie below. DftError when it is not there."""
+    path = folder / ROOT
+    try:
+        root = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        why = reason(e) if isinstance(e, OSError) else "it is not text"
+        raise DftError(f"cannot read {path}: {why}", "build the data again") from e
+    if not Path(root).is_absolute() or not Path(root).is_dir():
+        raise DftError(
+            f"the images of {folder} should lie in {root or 'no folder at all'}, which is not there",
+            f"mount it again, or write its new place into {path}",
+        )
+    return root
+
+
+def _row(path: Path, root: str, number: int, value: dict[str, Any]) -> ImageRow:
     row = ImageRow(**value)
     for name in ("id", "source", "kind", "sharing", "file", "sha256"):
         if not isinstance(getattr(row, name), str):
@@ -171,13 +197,20 @@ def _row(path: Path, number: int, value: dict[str, Any]) -> ImageRow:
         raise DftError(
             f"{path}: image {row.id} lies outside the data folder ({row.file})", "build the data again"
         )
-    return row
+    return replace(row, file=str(PurePosixPath(root, inside))) if root else row
 
 
 def save_index(folder: Path, index: DataIndex) -> None:
-    """Write `folder/index.json`."""
+    """Write `folder/index.json`, and where the images lie elsewhere `folder/root.txt`."""
+    value: dict[str, Any] = {"schema": SCHEMA, "name": index.name, "tile": index.tile}
     rows = [_without_default(asdict(r)) for r in index.images]
-    write_json(folder / INDEX, {"schema": SCHEMA, "name": index.name, "tile": index.tile, "images": rows})
+    if index.root:
+        value["in_place"] = True
+        for row in rows:
+            row["file"] = PurePosixPath(row["file"]).relative_to(index.root).as_posix()
+        with atomic_write(folder / ROOT, "w") as f:
+            f.write(index.root + "\n")
+    write_json(folder / INDEX, value | {"images": rows})
 
 
 def _without_default(row: dict[str, Any]) -> dict[str, Any]:
@@ -208,13 +241,22 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
     DftError names the file when it is missing, of another format, truncated, corrupt or above MAX_PIXELS.
     """
+    return _decode(path, path)
+
+
+def decode_picture(data: bytes, path: Path) -> NDArray[np.uint8]:
+    """As read_picture, from the bytes of the file at `path`, for who needs the bytes as well."""
+    return _decode(io.BytesIO(data), path)
+
+
+def _decode(source: Path | io.BytesIO, path: Path) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             # Pillow only warns below twice its own limit; ours is checked below, before any pixel is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DftError(
                         f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 1_000_000} million",

@@ -121,14 +121,18 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return width * height / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
 
 
-def crops(photo: Photo, wanted: int, overlap: float = 0.3) -> list[Crop]:
+def crops(
+    photo: Photo, wanted: int, overlap: float = 0.3, source: NDArray[np.uint8] | None = None
+) -> list[Crop]:
     """Up to `wanted` crops of `photo` at random places and shrink factors, each with texture >= MIN_TEXTURE.
 
-    Two crops share at most the part `overlap` of the smaller one's area. Random by the photograph's id alone. DftError names a photograph that cannot be read.
+    Two crops share at most the part `overlap` of the smaller one's area. Random by the photograph's id alone.
+    `source` is the photograph's pixels, where they were read already. DftError names one that cannot be read.
     """
     from PIL import Image
 
-    source = read_picture(photo.path)
+    if source is None:
+        source = read_picture(photo.path)
     height, width = source.shape[:2]
     smallest = max(SHRINK[0], CROP_PX / min(height, width))
     if smallest > SHRINK[1]:
