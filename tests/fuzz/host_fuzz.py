@@ -255,6 +255,8 @@ def fuzz(seconds: int, seed: int, keep: Path | None) -> int:
         try:
             with lines(reached) if n < known or n % TRACED == 0 else nullcontext(fresh) as fresh:
                 end = one(data)
+        except KeyboardInterrupt:
+            break  # what was done so far counts
         except Exception as e:  # noqa: BLE001 - whatever it is, it is the finding
             FINDINGS.mkdir(exist_ok=True)
             (FINDINGS / "host.bin").write_bytes(data)
