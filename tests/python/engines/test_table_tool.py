@@ -39,7 +39,11 @@ def test_a_row_has_both_engines_figures_and_dashes_for_what_is_missing(tool: Mod
         tool.line("net.demo", row("aot", 5_584_085.0), row("tflm", 45_619_865.0))
         == "| `net.demo` | 5.58 M | 45.6 M | 1,000 | 1,000 | 98,480 | 98,480 |"
     )
+    assert "| 5.58 M | does not fit | 1,000 | – | 98,480 | – |" in tool.line(
+        "net", row("aot", 5_584_085.0), None
+    )
     assert "| – | 12.0 M |" in tool.line("net", row("aot", None), row("tflm", 12e6))
+    assert "| 245 M | 1.00 M |" in tool.line("net", row("aot", 245.2e6), row("tflm", 1e6))
 
 
 def test_readmes_table_takes_the_rows_and_keeps_the_others(tool: ModuleType) -> None:
