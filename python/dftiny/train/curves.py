@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dftiny.errors import DftError
@@ -33,6 +35,9 @@ def curves_in(folder: Path | None, step: int) -> Iterator[Curves]:
     if folder is None:
         yield Curves()
         return
+    # TensorBoard imports TensorFlow where it is installed, with its seconds and its warnings, unless it finds this module,
+    # which its builds without TensorFlow have.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as e:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor, distributed
 from dftiny.errors import DftError
 
 Value = TypeVar("Value")
-T = TypeVar("T")
+# So long the others wait for rank 0 while it validates on many images; torchrun ends them at once when it fails.
+PATIENCE = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def joined() -> Iterator[Ranks]:
         return
     cuda = torch.cuda.is_available()
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield Ranks(distributed.get_rank(), world, device)
     finally:

@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
@@ -19,6 +21,7 @@ from dftiny.artifact import read_manifest
 from dftiny.errors import DftError
 from dftiny.train.ranks import Ranks
 from dftiny.train.recipe import parse_recipe
+from dftiny.train.run import Run
 from dftiny.train.training import train
 
 # Batch normalisation stands still: its statistics are of one process' part of the batch, not of all.
@@ -38,16 +41,35 @@ def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def _stop_at(step: int, monkeypatch: pytest.MonkeyPatch, training: Callable[[], object]) -> None:
+    advance = Run.advance
+
+    def stopping(run: Run, tiles: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        if run.step == step:
+            raise KeyboardInterrupt
+        return advance(run, tiles, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "advance", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            training()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["supervised", "simclr"])
-def test_two_processes_lose_what_one_loses(name: str, tmp_path: Path) -> None:
+def test_two_processes_lose_what_one_loses(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = noise_set(tmp_path / "data")
     recipe = tmp_path / "r.toml"
     recipe.write_text(parse_recipe({**spec.recipe(name), **FAST}, name).toml())
     alone = train(str(recipe), data, tmp_path / "one")
+    if name == "simclr":  # goes on on two processes where one was stopped
+        _stop_at(2, monkeypatch, lambda: train(str(recipe), data, tmp_path / "two"))
     done = _torchrun("--recipe", str(recipe), "--data", str(data), "--out", str(tmp_path / "two"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint.safetensors") == 1
+    assert ("resumed at step 2" in done.stdout) == (name == "simclr")
     one, two = _losses(tmp_path / "one"), _losses(tmp_path / "two")
     assert len(one) == FAST["steps"]
     assert len(set(one)) == len(one)
