@@ -10,7 +10,7 @@ import click
 from dftiny.commands.group import RUNS, cli, data_option, examples, out_option
 
 
-@cli.group()
+@cli.group(epilog=examples("dftiny reproduce thesis --data folds --quick     its tables, ours beside them"))
 def reproduce() -> None:
     """Reproduce the thesis.
 

@@ -13,6 +13,7 @@ from typing import Any
 from dftiny import spec
 from dftiny.artifact import read_json, write_json
 from dftiny.data.index import DataIndex
+from dftiny.data.sharing import PRE
 from dftiny.thesis.grid import SCORES, Cell, Grid, Group
 from dftiny.thesis.history import PLACES_MAX, TILES_EACH
 from dftiny.thesis.jobs import Job, run_jobs
@@ -38,8 +39,6 @@ class Plan:
     grid: Grid
     seconds: Mapping[str, float]
     finished: int
-    images: int
-    tiles: int
     jobs: int
 
     @property
@@ -106,23 +105,31 @@ def plan_of(wanted: Grid, missing: Mapping[str, Group], pace: Pace, index: DataI
         else:
             seconds[name] = _train_seconds(group.cell(method), pace, of)
     everything = wanted.cells + len(wanted.groups)
-    some = next(iter(counts.values()), _Counts(0, 0, 0, 0))
-    return Plan(wanted, seconds, everything - len(missing), some.val + some.test, some.tiles, jobs)
+    return Plan(wanted, seconds, everything - len(missing), jobs)
 
 
 @dataclass(frozen=True)
 class _Counts:
+    """Images of a round by split; `places` are reals to train on, `plain` validation images that a cell looks at itself."""
+
     train: int
-    val: int
-    test: int
+    places: int
+    plain: int
+    judged: int
     tiles: int
 
 
 def _count(index: DataIndex, group: Group) -> _Counts:
     rows = (index if group.fold is None else index.of_fold(group.fold)).images
-    split = [r.split for r in rows]
-    # Tiles of an image: the demo's are 512² px; others are counted as if they were, until they have been seen.
-    return _Counts(split.count("train"), split.count("val"), split.count("test"), (512 // group.tile) ** 2)
+    before = [r for r in rows if r.sharing == PRE and not r.is_control]
+    return _Counts(
+        train=sum(r.split == "train" for r in before),
+        places=sum(r.split == "train" and r.label == "real" for r in before),
+        plain=sum(r.split == "val" for r in before),
+        judged=sum(r.split != "train" for r in rows),
+        # The demo's images are 512 px wide; others are counted as if they were.
+        tiles=(512 // group.tile) ** 2,
+    )
 
 
 def _train_seconds(cell: Cell, pace: Pace, counts: _Counts) -> float:
@@ -137,7 +144,7 @@ def _train_seconds(cell: Cell, pace: Pace, counts: _Counts) -> float:
     step = net["forward"] if recipe.get("trainable", "all") == "head" else net["train"]
     views = 2 if recipe.get("method") == "simclr" else 1
     learning = tiles * (views * step + pace.recipes[cell.recipe])
-    validation = 0.0 if cell.pretext else counts.val * (pace.image + counts.tiles * net["forward"])
+    validation = 0.0 if cell.pretext else counts.plain * (pace.image + counts.tiles * net["forward"])
     return BEGIN_S + counts.train * pace.image + learning + validation
 
 
@@ -145,8 +152,8 @@ def _score_seconds(group: Group, conditions: Sequence[str], pace: Pace, counts: 
     """Each image is decoded once and goes through every backbone; heads on one backbone cost nothing."""
     backbones = sum(1 for c in group.cells if not c.pretext and not c.method.startswith("head_"))
     forward = pace.nets[group.net]["forward"]
-    judged = (counts.val + counts.test) * (pace.image + counts.tiles * backbones * forward)
-    places = min(PLACES_MAX, counts.train) * 2 * len(conditions)
+    judged = counts.judged * (pace.image + counts.tiles * backbones * forward)
+    places = min(PLACES_MAX, counts.places) * 2 * len(conditions)
     return BEGIN_S + judged + 2 * places * (2 * pace.image + TILES_EACH * forward)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dftiny.data.sharing import PRE
 from dftiny.errors import DftError
 from dftiny.thesis.grid import SCORES, Cell, Group
 
@@ -34,6 +35,7 @@ def train_cell(cell: Cell, data: Path, folder: Path) -> None:
             steps=cell.steps,
             start=None if cell.start is None else folder / cell.start,
             threads=1,
+            thresholds_for=(PRE,),  # the sheet's thresholds are chosen in score, for all cells in one pass
         )
 
 

@@ -94,6 +94,7 @@ class _Job:
     begin: Checkpoint | None
     ranks: Ranks
     imitated: tuple[str, ...]
+    thresholds_for: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -126,13 +127,15 @@ def train(
     start: Path | None = None,
     weights: Path | None = None,
     tensorboard: bool = False,
+    thresholds_for: tuple[str, ...] | None = None,
 ) -> TrainSummary:
     """Train `recipe` (a name, or the path of a .toml) on the data folder and write the stage folder `out`, from random
     weights, from those of the checkpoint `start`, or from public ones of another project in the file `weights`.
 
     An interrupted run of the same recipe, data and seed in `out` is continued, a finished one kept as it is, unless
     `resume` is false. `net`, `tile` (px), `sharing` and `steps` override the recipe's; `fold` takes that fold of a data
-    folder that was built with folds. `tensorboard` writes curves to `out`/tensorboard. Under torchrun every process
+    folder that was built with folds. Thresholds are chosen for the sharing conditions
+    `thresholds_for`, None for all there are (a grid that judges its nets itself needs "pre" alone). `tensorboard` writes curves to `out`/tensorboard. Under torchrun every process
     calls this and takes its part of each batch. CheckFailed when the loss is no longer a number.
     """
     if not 1 <= threads <= 64:
@@ -152,7 +155,10 @@ def train(
     try:
         with joined() as ranks:
             final = plan.for_images(_images(index))
-            job = _Job(final, data, index, parents, out, seed, fold, begin, ranks, conditions.imitated)
+            imitated = conditions.imitated
+            job = _Job(
+                final, data, index, parents, out, seed, fold, begin, ranks, imitated, thresholds_for
+            )
             summary = _train(job, resume, tensorboard)
     finally:
         torch.set_num_threads(before)
@@ -232,7 +238,7 @@ def _finish(job: _Job, run: Run) -> dict[str, Any]:
     if job.recipe.method == SIMCLR:
         judged = Validation({"pre": 0.0}, {})
     else:
-        judged = validate(net, job.data, job.index, job.recipe.tile, job.imitated)
+        judged = validate(net, job.data, job.index, job.recipe.tile, job.imitated, job.thresholds_for)
     parameters, macs = count(net, job.recipe.tile)
     metrics: dict[str, Any] = {
         "threshold": judged.thresholds["pre"],

@@ -37,16 +37,24 @@ def check_validation(index: DataIndex, data: Path) -> None:
 
 
 def validate(
-    net: nn.Module, data: Path, index: DataIndex, tile: int, imitated: tuple[str, ...] = ()
+    net: nn.Module,
+    data: Path,
+    index: DataIndex,
+    tile: int,
+    imitated: tuple[str, ...] = (),
+    conditions: tuple[str, ...] | None = None,
 ) -> Validation:
     """Thresholds and AUCs at image level on the validation split, controls left out.
 
     Of a data folder whose validation images were not shared, the profiles `imitated` are applied to them here.
+    `conditions` are the only ones to be judged; None means all.
     """
     check_validation(index, data)
     thresholds, aucs = {}, {}
     shared = dict.fromkeys(r.sharing for r in index.select(split="val"))
     for sharing in dict.fromkeys((*shared, *imitated)):
+        if conditions is not None and sharing not in conditions:
+            continue
         rows = _rows(index, sharing if sharing in shared else PRE)
         if len({r.label for r in rows}) < 2:
             continue

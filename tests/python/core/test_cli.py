@@ -35,6 +35,8 @@ def test_help_has_examples(command: str) -> None:
         (["flash", "nowhere"], "nowhere"),
         (["train", "--data", "nowhere"], "nowhere"),
         (["evaluate", "nowhere"], "nowhere"),
+        (["reproduce", "thesis", "--data", "nowhere"], "nowhere"),
+        (["reproduce", "thesis", "--report", "--out", "nowhere"], "nowhere"),
         (["export", "nowhere.onnx"], "nowhere"),
         (["budget", "--target", "z80", "x"], "z80"),
         (["bench", "--port", "/dev/nowhere", "--jobs", "2"], "--jobs"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dftiny import spec
-from dftiny.artifact import read_json, write_manifest
+from dftiny.artifact import read_json, read_manifest, write_manifest
 from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis import run as running
@@ -214,6 +214,8 @@ def test_a_tiny_grid_for_real(
     with pytest.raises(KeyboardInterrupt):
         reproduce(data, out, wishes)
     report(out)
+    trained = read_manifest(out / "phinet_demo" / "fold0.seed0" / "mixed", "train")
+    assert set(trained.metrics["thresholds"]) == {"pre"}  # all others are chosen once, on the sheet
     assert "1 of 2 rounds finished" in capsys.readouterr().out
     kept = {p: p.stat().st_mtime_ns for p in out.rglob("checkpoint.safetensors")}
     assert len(kept) == 8
