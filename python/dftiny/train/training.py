@@ -156,9 +156,7 @@ def train(
         with joined() as ranks:
             final = plan.for_images(_images(index))
             imitated = conditions.imitated
-            job = _Job(
-                final, data, index, parents, out, seed, fold, begin, ranks, imitated, thresholds_for
-            )
+            job = _Job(final, data, index, parents, out, seed, fold, begin, ranks, imitated, thresholds_for)
             summary = _train(job, resume, tensorboard)
     finally:
         torch.set_num_threads(before)
