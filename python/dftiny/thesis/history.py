@@ -51,11 +51,13 @@ def training_tiles(
 ) -> Iterator[Seen]:
     """Reals and one seen fake each of the training split in every condition: as the data hold it, or shared here."""
     rng = np.random.default_rng(seed)
+    copies = {(r.source, r.kind, r.sharing): r for r in index.select("train")}
     for row in _rows(index):
         pixels = read_image(folder, row)
         for number, condition in enumerate(conditions):
-            shared = pixels if condition == PRE else _shared(folder, index, row, pixels, condition)
-            cut = tiles(shared, tile)
+            own = None if condition == PRE else copies.get((row.source, row.kind, condition))
+            seen = _imitated(row, pixels, condition) if own is None else read_image(folder, own)
+            cut = tiles(seen, tile)
             chosen = rng.permutation(len(cut))[:TILES_EACH]
             yield Seen(cut[chosen], number, row.target)
 
@@ -74,15 +76,10 @@ def _rows(index: DataIndex) -> list[ImageRow]:
     return found
 
 
-def _shared(
-    folder: Path, index: DataIndex, row: ImageRow, pixels: NDArray[np.uint8], condition: str
-) -> NDArray[np.uint8]:
-    """The image as that platform left it: the data's own copy where there is one, else an imitation."""
+def _imitated(row: ImageRow, pixels: NDArray[np.uint8], condition: str) -> NDArray[np.uint8]:
+    """The image as that platform may leave it; as it is where nobody imitates that platform."""
     from PIL import Image
 
-    own = [r for r in index.select("train", condition) if (r.source, r.kind) == (row.source, row.kind)]
-    if own:
-        return read_image(folder, own[0])
     if condition not in PROFILES:
         return pixels
     with Image.open(io.BytesIO(share(pixels, condition, row.id))) as image:

@@ -55,11 +55,12 @@ def home_of(method: str, conditions: Sequence[str]) -> str:
 
 
 def thresholds(sheet: Sheet, method: str) -> dict[str, float]:
-    """Thresholds (image logits) from the validation images of each condition, and of `ANY` of them."""
+    """Thresholds (image logits) from the validation images of each condition that has both classes, and of `ANY` of them."""
     scores = sheet.logits[method]
     chosen = {c: sheet.pick("val", c) for c in sheet.conditions}
     chosen[ANY] = np.logical_or.reduce(list(chosen.values()))
-    return {c: calibrate_threshold(sheet.target[m], scores[m]) for c, m in chosen.items() if m.any()}
+    both = {c: m for c, m in chosen.items() if len(set(sheet.target[m])) == 2}
+    return {c: calibrate_threshold(sheet.target[m], scores[m]) for c, m in both.items()}
 
 
 def measure(
@@ -96,7 +97,8 @@ def _judge(sheet: Sheet, chosen: NDArray[np.bool_], scores: NDArray[np.floating]
 def _method(sheet: Sheet, method: str, parts: dict[tuple[str, str, str], list[Judged]]) -> None:
     """Add one method's test images to `parts`, by (method, view, condition)."""
     scores, cut = sheet.logits[method], thresholds(sheet, method)
-    one = cut[home_of(method, sheet.conditions)]
+    home = home_of(method, sheet.conditions)
+    one = cut.get(home, cut[PRE])
 
     def add(view: str, condition: str, chosen: NDArray[np.bool_], threshold: float) -> None:
         if chosen.any():
