@@ -39,6 +39,7 @@ from dftiny.train.loop import loop
 from dftiny.train.ranks import Ranks, from_first, joined
 from dftiny.train.recipe import SIMCLR, Recipe
 from dftiny.train.run import Run
+from dftiny.train.settle import settle
 from dftiny.train.validation import Validation, check_validation, validate
 
 LAST = "last.ckpt"
@@ -46,6 +47,7 @@ CHECKPOINT = "checkpoint.safetensors"
 HISTORY = "history.jsonl"
 RECIPE = "recipe.toml"
 CURVES = "tensorboard"
+SETTLING = 10  # batches that give a random, frozen backbone its batch statistics
 TOOLS = ("torch", "numpy", "pillow")
 # What artifact.atomic_write (by tempfile.mkstemp) calls a file that is not yet whole.
 _ASIDE = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -178,6 +180,8 @@ def _train(job: _Job, resume: bool, tensorboard: bool) -> TrainSummary:
     resumed_at = run.step if resume and run.restore(job.out / LAST) else 0
     if run.step < job.recipe.steps:
         source = load_source(job.data, job.index, job.recipe)
+        if job.recipe.trainable == "head" and job.begin is None and run.step == 0:
+            settle(run.net, (batch(source, job.recipe, job.seed, step)[0] for step in range(SETTLING)))
         curves = job.out / CURVES if tensorboard and job.ranks.first else None
         with curves_in(curves, run.step) as written:
             loop(run, partial(batch, source, job.recipe, job.seed), job.out / LAST, written)
