@@ -9,6 +9,9 @@ import click
 
 from dftiny.commands.group import RUNS, cli, data_option, examples, out_option
 
+# The recipes of the released nets for all platforms.
+RELEASED = ("phinet_h743", "micronet_h743")
+
 
 @cli.group(epilog=examples("dftiny reproduce thesis --data folds --quick     its tables, ours beside them"))
 def reproduce() -> None:
@@ -55,3 +58,35 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
         report(out)
     else:
         reproduce(data, out, Wishes(**wishes), plan_only=plan_only)
+
+
+@cli.command(
+    epilog=examples(
+        "dftiny data --folds 5 --out folds",
+        "dftiny crossval --data folds --recipe phinet_h743      float and int8, every photograph tested once",
+        "dftiny crossval --report                              the figures again, from what is there",
+    )
+)
+@out_option(RUNS / "crossval")
+@data_option()
+@click.option("--recipe", "recipes", multiple=True, help="Recipe by name or .toml file (may repeat).")
+@click.option("--fold", "folds", multiple=True, type=click.IntRange(0), help="Only this fold (may repeat).")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every round.")
+@click.option("--steps", type=click.IntRange(2), help="Steps instead of the recipe's.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Rounds run at a time."
+)
+@click.option("--report", "only_report", is_flag=True, help="Show the figures of what is there.")
+def crossval(*, data: Path, out: Path, only_report: bool, **wishes: Any) -> None:
+    """Cross-validate a recipe.
+
+    Trains it in every fold, exports each net to int8, and judges both: what the chip's net is worth on photographs it
+    never saw. A run that was stopped goes on.
+    """
+    from dftiny.crossval.report import report
+    from dftiny.crossval.run import Wishes, crossval
+
+    if only_report:
+        report(out)
+        return
+    crossval(data, out, Wishes(**{**wishes, "recipes": wishes["recipes"] or RELEASED}))

@@ -217,7 +217,8 @@ class MicroBlockLast(nn.Module):
         return mixed
 
 
-def _block(inputs: int, row: Block, starts: tuple[float, ...]) -> nn.Module:
+def micro_block(inputs: int, row: Block, starts: tuple[float, ...]) -> nn.Module:
+    """The micro-block of kind A, B or last that `row` describes, for maps of `inputs` channels."""
     if row.groups[0] == 0:
         return MicroBlockA(inputs, row, starts)
     return MicroBlockB(inputs, row, starts) if row.project[0] else MicroBlockLast(inputs, row)
@@ -253,7 +254,7 @@ class MicroNet(nn.Module):
         self.stem_shuffle = Permute(shuffled(torch.arange(wide), tall))
         channels, blocks = wide, []
         for row in variant.rows:
-            blocks.append(_block(channels, row, variant.starts))
+            blocks.append(micro_block(channels, row, variant.starts))
             channels = row.outputs
         self.blocks = nn.Sequential(*blocks)
         self.head = ImageNetHead(channels, variant.hidden) if imagenet else Head(channels)

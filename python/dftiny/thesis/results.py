@@ -19,6 +19,8 @@ from dftiny.thesis.sheet import Sheet
 PRE = "pre"
 ANY = "all conditions"
 HEADS = "mixed_head_"
+# Methods that are meant for all conditions: their one threshold comes from all of them.
+FOR_ALL = ("mixed", "float", "int8")
 # The backbones whose features the sharing history is read from, and the method that judges for each condition.
 BACKBONES = ("supervised", "mixed")
 
@@ -51,7 +53,7 @@ def home_of(method: str, conditions: Sequence[str]) -> str:
     for condition in conditions:
         if method.endswith(f"_{condition}"):
             return condition
-    return ANY if method == "mixed" else PRE
+    return ANY if method in FOR_ALL else PRE
 
 
 def thresholds(sheet: Sheet, method: str) -> dict[str, float]:

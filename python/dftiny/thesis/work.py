@@ -20,7 +20,7 @@ LOG = "log.txt"
 
 def train_cell(cell: Cell, data: Path, folder: Path) -> None:
     """Train `cell` into its folder below the group's `folder`; one that was interrupted goes on."""
-    with _log(folder):
+    with log_into(folder):
         from dftiny.train.training import train
 
         train(
@@ -41,14 +41,14 @@ def train_cell(cell: Cell, data: Path, folder: Path) -> None:
 
 def score_group(group: Group, conditions: Sequence[str], data: Path, folder: Path) -> None:
     """Judge all cells of `group`, whose folder is `folder`."""
-    with _log(folder):
+    with log_into(folder):
         from dftiny.thesis.score import score
 
         score(group, conditions, data, folder, folder / SCORES)
 
 
 @contextlib.contextmanager
-def _log(folder: Path) -> Iterator[None]:
+def log_into(folder: Path) -> Iterator[None]:
     """Everything printed inside goes to a file of the group: the terminal has one progress line."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,93 @@
+"""Run the rounds of a cross-validation that are missing, and show the figures. Called by `dftiny crossval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dftiny.artifact import read_json, read_manifest, write_json
+from dftiny.crossval.fold import SCORES, TRAIN, Round, judge_round, train_round
+from dftiny.crossval.report import SETTING, report
+from dftiny.data.index import load_index
+from dftiny.errors import CheckFailed, DftError
+from dftiny.thesis.jobs import Job, run_jobs
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What `dftiny crossval` was asked for; see its options. No folds mean all of them."""
+
+    recipes: tuple[str, ...]
+    folds: tuple[int, ...] = ()
+    seed: int = 0
+    steps: int | None = None
+    jobs: int = 2
+
+
+def crossval(data: Path, out: Path, wishes: Wishes) -> None:
+    """Train, export and judge every recipe in every fold of `data` into `out`, and print the figures.
+
+    Rounds that are there already are kept. DftError for a data folder without folds, CheckFailed when a net fails.
+    """
+    index = load_index(data)
+    index.of_fold(0)  # says what is missing before anything slow
+    digest = read_manifest(data, "data").digest
+    _claim(out, digest)
+    rounds = _rounds(wishes, range(index.folds), out)
+    write_json(out / SETTING, {
+        "data": index.name,
+        "digest": digest,
+        "photographs": len({r.source for r in index.images}),
+        "rounds": sorted({*_known(out), *(r.place.relative_to(out).as_posix() for r in rounds)}),
+    })  # fmt: skip
+    jobs = [j for r in rounds for j in _jobs(r, data)]
+    if jobs:
+        run_jobs(jobs, workers=wishes.jobs, title="crossval", done=lambda _: None)
+    report(out)
+
+
+def _known(out: Path) -> list[str]:
+    path = out / SETTING
+    return [str(r) for r in read_json(path, "cross-validation")["rounds"]] if path.is_file() else []
+
+
+def _claim(out: Path, digest: str) -> None:
+    """DftError when `out` holds something else, or rounds on other data."""
+    if (out / SETTING).is_file():
+        if read_json(out / SETTING, "cross-validation")["digest"] != digest:
+            raise DftError(f"{out} holds a cross-validation on other data", "choose another --out")
+    elif out.exists() and any(out.iterdir()):
+        raise DftError(f"{out} exists and holds no cross-validation", "choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
+    unknown = [k for k in wishes.folds if k not in folds]
+    if unknown:
+        raise DftError(f"the data have no fold {unknown[0]}", f"they have folds 0 to {len(folds) - 1}")
+    return [
+        Round(recipe, k, wishes.seed, wishes.steps, out / Path(recipe).stem / f"fold{k}_seed{wishes.seed}")
+        for recipe in wishes.recipes
+        for k in wishes.folds or folds
+    ]
+
+
+def _jobs(this: Round, data: Path) -> list[Job]:
+    """What is missing of a round. Seconds are relative only: the bar says how far the whole is."""
+    if _whole(this.place / SCORES, "scores"):
+        return []
+    name = f"{this.recipe} fold {this.fold}"
+    train = Job(f"{name} train", train_round, (this, data), (), 5.0)
+    judge = Job(f"{name} judge", judge_round, (this, data), (train.name,), 5.0)
+    if _whole(this.place / TRAIN, "train"):
+        return [Job(judge.name, judge_round, (this, data), (), judge.seconds)]
+    return [train, judge]
+
+
+def _whole(folder: Path, stage: str) -> bool:
+    try:
+        read_manifest(folder, stage)
+    except (DftError, CheckFailed):
+        return False
+    return True
