@@ -18,6 +18,7 @@ import numpy as np
 from dftiny import graph as graphs
 from dftiny import int8
 from dftiny.artifact import (
+    MANIFEST,
     Manifest,
     atomic_write,
     canonical_json,
@@ -308,6 +309,14 @@ def _verdict_of(source: Path, given: Path | None) -> VerdictFile | None:
     return load_verdict(beside) if ours and beside.is_file() else None
 
 
+def cures_of(source: Path) -> Cures | None:
+    """The cures that a released model says it was exported with; None for everything else."""
+    if not (source.is_dir() and (source / MANIFEST).is_file()):
+        return None
+    made = read_manifest(source)
+    return Cures(**made.config["cures"]) if made.stage == "model" and "cures" in made.config else None
+
+
 def _require_golden(n: int) -> None:
     if n < MIN_GOLDEN:
         raise DftError(f"there are {n} golden tiles, a bundle needs {MIN_GOLDEN}", "give more tiles")
@@ -365,6 +374,7 @@ def export(
     progress = Progress(quiet)
     source = source or _released_source(progress)
     judging = _verdict_of(source, verdict)
+    cures = (cures if cures and cures.any else cures_of(source)) or NO_CURES
     given = open_source(
         source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
         layout=layout, data=data,
@@ -372,7 +382,7 @@ def export(
     _require_golden(len(given.golden))
     limit = given.threshold if threshold is None else threshold
     with new_folder(out, stage="bundle") as folder:
-        g, gates = make_model(given, folder, limit, progress, cures=cures or NO_CURES, explain=explain)
+        g, gates = make_model(given, folder, limit, progress, cures=cures, explain=explain)
         write_json(folder / GATES, gates)
         with progress.step(f"budget for {budget_target}, plan, C code"):
             made = write_bundle(
@@ -384,7 +394,7 @@ def export(
                 wishes=wishes,
                 verdict=judging,
                 parents=given.parents,
-                config=_source_config(given, cures or NO_CURES),
+                config=_source_config(given, cures),
                 metrics={"gates": gates},
             )
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")

@@ -1,6 +1,6 @@
 """Make a folder under models/ from a finished run: checkpoint, recipe, shippable tiles, card, manifest.
 
-Run by hand when a model is released: `python -m dftiny.release DATA TRAIN EVALUATE OUT`. Only tiles of CC0 and
+Run by hand when a model is released: `python -m dftiny.release DATA TRAIN EVALUATE OUT [CROSSVAL]`. Only tiles of CC0 and
 CC-BY photographs of the demo list leave the machine; the card attributes them.
 """
 
@@ -10,9 +10,10 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,21 @@ from dftiny.artifact import (
     write_manifest,
 )
 from dftiny.bundle import MODEL, VERDICT, export
+from dftiny.crossval.report import TABLES
+from dftiny.data.calibration import calibration_rows, calibration_tiles
 from dftiny.data.index import ImageRow, load_index, read_image
-from dftiny.data.photos import Photo, demo_photos, seed_of
+from dftiny.data.photos import demo_photos
+from dftiny.data.sharing import PRE, PROFILES
 from dftiny.data.tiles import tiles
+from dftiny.diagnose import Cures
 from dftiny.errors import DftError
 from dftiny.evaluate import METRICS
+from dftiny.model_card import card
 from dftiny.verdict.validation import fit_verdict, table
 
-CALIBRATION_TILES = 40
+if TYPE_CHECKING:
+    from dftiny.train.recipe import Recipe
+
 VERDICTS = "## When it says real or fake"
 # Four real tiles and one fake of four generators, two of them held out.
 GOLDEN_KINDS = ("real", "tconv", "real", "nearest", "real", "pixshuf", "real", "bilinear")
@@ -42,8 +50,11 @@ COPIED = ("checkpoint.safetensors", "recipe.toml")
 PACKED = ("calibration.npz", "golden.npz")
 
 
-def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
-    """Write the released model `out`. DftError when the three stages do not belong to one run."""
+def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path | None = None) -> None:
+    """Write the released model `out`; its card takes the tables of the cross-validation `crossval`, if there is one.
+
+    DftError when the three stages do not belong to one run.
+    """
     trained, made, judged = (
         read_manifest(train, "train"),
         read_manifest(data, "data"),
@@ -58,21 +69,26 @@ def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
         raise DftError(
             f"{data}, {train} and {evaluate} are not stages of one run", "run train and evaluate again"
         )
+    from dftiny.train.recipe import parse_recipe
+
+    recipe = parse_recipe(trained.config["recipe"], str(train))
     photos = {p.id: p for p in demo_photos()[0] if p.shippable}
-    rows = [r for r in load_index(data).images if r.source in photos and r.sharing == "pre"]
+    rows = [r for r in load_index(data).images if r.source in photos and r.sharing == PRE]
     with new_folder(out, stage="model") as folder:
         for name in COPIED:
             shutil.copyfile(train / name, folder / name)
-        used = _calibration(folder / "calibration.npz", data, rows) + _golden(
-            folder / "golden.npz", data, rows
-        )
-        card = _card(
-            out.name, trained.metrics, read_json(evaluate / METRICS), [photos[s] for s in dict.fromkeys(used)]
-        )
-        (folder / "card.md").write_text(card, encoding="utf-8")
-        recipe = trained.config["recipe"]
-        config = {"net": recipe["net"], "tile": recipe["tile"], "seed": trained.config["seed"]}
+        used = _calibration(folder / "calibration.npz", data, rows, recipe.tile, _profiles(recipe))
+        used += _golden(folder / "golden.npz", data, rows, recipe.tile)
+        figures = None if crossval is None else (crossval / TABLES).read_text(encoding="utf-8")
+        text = card(
+            out.name, recipe, trained.metrics, read_json(evaluate / METRICS), figures,
+            [photos[s] for s in dict.fromkeys(used)],
+        )  # fmt: skip
+        (folder / "card.md").write_text(text, encoding="utf-8")
+        config = {"net": recipe.net, "tile": recipe.tile, "seed": trained.config["seed"]}
         config |= {k: trained.metrics[k] for k in ("parameters", "macs", "threshold")}
+        # What has to go through JPEG loses more to int8 than lossless tiles show: the biases are put right.
+        config |= {"cures": asdict(Cures(correct_bias=True))} if _profiles(recipe) else {}
         write_manifest(
             folder,
             "model",
@@ -84,6 +100,13 @@ def release(data: Path, train: Path, evaluate: Path, out: Path) -> None:
         )
     add_int8(out)
     add_verdict(out, data)
+
+
+def _profiles(recipe: Recipe) -> tuple[str, ...]:
+    """The sharing profiles that the recipe's training tiles went through."""
+    if recipe.sharing == "mixed":
+        return tuple(PROFILES)
+    return () if recipe.sharing == PRE else (recipe.sharing,)
 
 
 def add_int8(model: Path) -> None:
@@ -132,25 +155,22 @@ def with_verdicts(card: str, figures: str) -> str:
     return f"{before.rstrip()}\n\n{text}```\n{figures}\n```\n" + (f"\n{rest}" if rest else "")
 
 
-def _calibration(path: Path, data: Path, rows: Sequence[ImageRow]) -> list[str]:
-    """One random tile of each of CALIBRATION_TILES training images, evenly over the index; their photographs."""
-    train = [r for r in rows if r.split == "train"]
-    chosen = [train[i] for i in np.linspace(0, len(train) - 1, CALIBRATION_TILES).round().astype(int)]
-    picked = []
-    for row in chosen:
-        cut = tiles(read_image(data, row), 128)
-        picked.append(cut[np.random.default_rng(seed_of("calibration", row.id)).integers(len(cut))])
-    _pack(path, tiles=np.stack(picked), ids=np.array([r.id for r in chosen]))
+def _calibration(
+    path: Path, data: Path, rows: Sequence[ImageRow], tile: int, profiles: Sequence[str]
+) -> list[str]:
+    """One random tile of each of some training images; their photographs."""
+    chosen = calibration_rows(rows)
+    _pack(path, tiles=calibration_tiles(data, chosen, tile, profiles), ids=np.array([r.id for r in chosen]))
     return [r.source for r in chosen]
 
 
-def _golden(path: Path, data: Path, rows: Sequence[ImageRow]) -> list[str]:
+def _golden(path: Path, data: Path, rows: Sequence[ImageRow], tile: int) -> list[str]:
     """One tile of each of GOLDEN_KINDS from the test split, with labels (1 real); their photographs."""
     picked, chosen = [], []
     for number, kind in enumerate(GOLDEN_KINDS):
         of_kind = [r for r in rows if r.split == "test" and r.kind == kind]
         row = of_kind[number % len(of_kind)]
-        cut = tiles(read_image(data, row), 128)
+        cut = tiles(read_image(data, row), tile)
         picked.append(cut[(5 * number + 2) % len(cut)])
         chosen.append(row)
     labels = np.array([r.target for r in chosen], dtype=np.int64)
@@ -164,61 +184,10 @@ def _pack(path: Path, **arrays: NDArray[Any]) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-def _card(name: str, trained: Mapping[str, Any], judged: Mapping[str, Any], photos: Sequence[Photo]) -> str:
-    lines = [
-        "| sharing | images | AUC | 95 % interval | accuracy | balanced | F1 |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for sharing, groups in judged["metrics"].items():
-        for group, m in groups.items():
-            low, high = m.get("auc_interval", (None, None))
-            interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
-            cells = " | ".join(
-                f"{m[k]:.3f}" if k in m else "" for k in ("accuracy", "balanced_accuracy", "f1")
-            )
-            auc = f"{m['auc']:.3f}" if "auc" in m else ""
-            lines.append(f"| {sharing}, {group} | {m['n']} | {auc} | {interval} | {cells} |")
-    table = "\n".join(lines)
-    credits = "\n".join(
-        f"- {p.path.name} by {p.author}, {p.licence} (Debian package {p.package})" for p in photos
-    )
-    return f"""# {name}
-
-A PhiNet for 128 px tiles, trained on dftiny's demo data: {trained["parameters"]:,} parameters, {trained["macs"]:,} MACs a tile
-(float net). Output: one logit, positive = real; an image's logit is the mean over its tiles; threshold
-{judged["threshold"]:+.4f}, calibrated on the validation split (validation AUC {trained["val_auc"]:.3f}).
-
-## What it is not
-It finds simulated up-sampling traces in photographs that hardly ever show a face. It knows no real generator, was
-never shown TrueFace, and must not be used to judge whether a picture found somewhere is genuine. After JPEG it is
-much weaker (below): it was trained on lossless images only. A strong denoiser makes it call a real photograph fake,
-and resized or shifted copies weaken it, since their traces leave the 8-px grid.
-
-## Measured, float net, test split
-512 px images of 16 tiles, intervals by bootstrap over source photographs (10 of them: read them, not the third digit).
-"all" is every fake against the plain reals; pixshuf and bilinear were held out of training. "blur" and "denoise" put
-processed reals in the place of plain ones; "resized" and "offgrid" are copies of reals and fakes.
-
-{table}
-
-Training uses random periodic filters and processed reals beside the three training generators. Steps and the share of
-processed reals were chosen by training time and validation images; an earlier, longer run of the same recipe had been
-evaluated once on the test split before that (AUC .977). After that look two things of the data builder were
-changed for speed alone (tries for a textured crop, memory layout of the generators) and the set was built again.
-
-## Tiles in this folder
-calibration.npz ({CALIBRATION_TILES} tiles of the training split) and golden.npz ({len(GOLDEN_KINDS)} of the test split) hold shrunk and cropped parts of
-the photographs below, some of them changed by a simulated generator. CC-BY-4.0:
-https://creativecommons.org/licenses/by/4.0/, CC0-1.0: https://creativecommons.org/publicdomain/zero/1.0/.
-
-{credits}
-"""
-
-
 def main(arguments: Sequence[str]) -> None:
-    """`DATA TRAIN EVALUATE OUT`, four folders."""
-    if len(arguments) != 4:
-        raise DftError("usage: python -m dftiny.release DATA TRAIN EVALUATE OUT")
+    """`DATA TRAIN EVALUATE OUT [CROSSVAL]`, folders."""
+    if len(arguments) not in (4, 5):
+        raise DftError("usage: python -m dftiny.release DATA TRAIN EVALUATE OUT [CROSSVAL]")
     release(*(Path(a) for a in arguments))
 
 

@@ -17,7 +17,9 @@ from dftiny.errors import DftError
 
 Factory = Callable[[int], nn.Module]
 _PRESETS: dict[str, Preset] = {}
-_MODULES = tuple(f"dftiny.nets.{name}" for name in ("phinet", "phinet_thesis", "micronet", "micronet_tile", "resnet"))
+_MODULES = tuple(
+    f"dftiny.nets.{name}" for name in ("phinet", "phinet_thesis", "micronet", "micronet_tile", "resnet")
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.data.index import MOVED, PROCESSED
-from dftiny.metrics import calibrate_threshold
+from dftiny.metrics import logistic_threshold
 from dftiny.thesis.pool import BOOTSTRAP, Figure, Judged, pooled
 from dftiny.thesis.sheet import Sheet
 
@@ -62,7 +62,7 @@ def thresholds(sheet: Sheet, method: str) -> dict[str, float]:
     chosen = {c: sheet.pick("val", c) for c in sheet.conditions}
     chosen[ANY] = np.logical_or.reduce(list(chosen.values()))
     both = {c: m for c, m in chosen.items() if len(set(sheet.target[m])) == 2}
-    return {c: calibrate_threshold(sheet.target[m], scores[m]) for c, m in both.items()}
+    return {c: logistic_threshold(sheet.target[m], scores[m]) for c, m in both.items()}
 
 
 def measure(

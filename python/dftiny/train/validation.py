@@ -18,7 +18,7 @@ from dftiny.data.index import DataIndex, ImageRow, read_image
 from dftiny.data.sharing import PRE, share
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
-from dftiny.metrics import auc, calibrate_threshold
+from dftiny.metrics import auc, logistic_threshold
 from dftiny.nets.predict import image_tile_logits
 
 
@@ -61,7 +61,7 @@ def validate(
         pictures = (_picture(data, r, sharing) for r in rows)
         scores = [image_logit(image_tile_logits(net, p, tile)[:, 0]) for p in pictures]
         labels = [r.target for r in rows]
-        thresholds[sharing], aucs[sharing] = calibrate_threshold(labels, scores), auc(labels, scores)
+        thresholds[sharing], aucs[sharing] = logistic_threshold(labels, scores), auc(labels, scores)
     return Validation(thresholds, aucs)
 
 

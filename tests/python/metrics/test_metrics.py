@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from dftiny.errors import DftError
-from dftiny.metrics import auc, auc_interval, calibrate_threshold, evaluate_classes, evaluate_scores
+from dftiny.metrics import (
+    auc,
+    auc_interval,
+    calibrate_threshold,
+    evaluate_classes,
+    evaluate_scores,
+    logistic_threshold,
+)
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_size=2, max_size=60))
@@ -89,6 +96,30 @@ def test_no_threshold_beats_the_calibrated_one(pairs: list[tuple[int, int]]) -> 
 
 def test_threshold_lies_in_the_middle_of_the_gap() -> None:
     assert calibrate_threshold([0, 0, 1, 1], [-3.0, -1.0, 2.0, 5.0]) == 0.5
+
+
+def test_logistic_threshold_lies_between_the_classes_whatever_their_sizes_and_units() -> None:
+    rng = np.random.default_rng(1)
+    real, fake = rng.normal(3.0, 1.0, 40), rng.normal(-1.0, 1.0, 400)
+    labels, scores = np.repeat([1, 0], [40, 400]), np.concatenate([real, fake])
+    threshold = logistic_threshold(labels, scores)
+    assert 0.5 < threshold < 1.5
+    assert logistic_threshold(labels, 100 * scores + 7) == pytest.approx(100 * threshold + 7)
+
+
+def test_logistic_threshold_moves_less_than_the_best_cut() -> None:
+    labels = np.repeat([1, 0], [20, 60])
+    draws = [np.random.default_rng(i).normal(2.0 * labels, 1.0) for i in range(40)]
+    moved = [np.std([f(labels, s) for s in draws]) for f in (logistic_threshold, calibrate_threshold)]
+    assert moved[0] < 0.6 * moved[1]
+
+
+def test_logistic_threshold_of_hopeless_scores() -> None:
+    assert logistic_threshold([0, 1], [2.0, 2.0]) == 2.0
+    backwards = logistic_threshold([0, 0, 1, 1], [3.0, 4.0, 1.0, 2.0])
+    assert backwards == calibrate_threshold([0, 0, 1, 1], [3.0, 4.0, 1.0, 2.0])
+    with pytest.raises(DftError, match="both classes"):
+        logistic_threshold([1, 1], [0.0, 1.0])
 
 
 def test_more_than_two_classes() -> None:

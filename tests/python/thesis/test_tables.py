@@ -13,7 +13,7 @@ from canned import CONDITIONS, sheet
 from dftiny import spec
 from dftiny.artifact import write_manifest
 from dftiny.errors import CheckFailed
-from dftiny.metrics import calibrate_threshold, evaluate_scores
+from dftiny.metrics import evaluate_scores, logistic_threshold
 from dftiny.thesis.controls import control_tables
 from dftiny.thesis.figures import NETS, thesis
 from dftiny.thesis.results import ANY, Results, home_of, measure, thresholds
@@ -123,7 +123,7 @@ def test_thresholds_are_from_validation_alone() -> None:
     s = sheet("phinet_demo", 0)
     cut = thresholds(s, "supervised")
     val = (s.split == "val") & (s.sharing == "facebook-like") & ((s.kind == "real") | (s.kind == "gen_a"))
-    assert cut["facebook-like"] == calibrate_threshold(s.target[val], s.logits["supervised"][val])
+    assert cut["facebook-like"] == logistic_threshold(s.target[val], s.logits["supervised"][val])
     assert set(cut) == {*CONDITIONS, ANY}
     assert [home_of(m, CONDITIONS) for m in ("supervised", "head_twitter-like", "mixed", "mixed_head_pre")] == [
         "pre", "twitter-like", ANY, "pre"

@@ -20,7 +20,7 @@ from dftiny.data.index import load_index
 from dftiny.data.sharing import PROFILES
 from dftiny.errors import DftError
 from dftiny.evaluate import evaluate
-from dftiny.metrics import calibrate_threshold
+from dftiny.metrics import logistic_threshold
 from dftiny.nets.checkpoint import load_checkpoint
 from dftiny.nets.registry import create
 from dftiny.train.augment import jpeg
@@ -121,7 +121,7 @@ def test_each_condition_has_a_threshold_of_its_own(data: Path, tmp_path: Path) -
     for sharing in SHARED:
         labels = [r.target for r in rows if r.sharing == sharing]
         mine = [s for s, r in zip(scores, rows, strict=True) if r.sharing == sharing]
-        assert made.thresholds[sharing] == pytest.approx(calibrate_threshold(labels, mine), abs=1e-4)
+        assert made.thresholds[sharing] == pytest.approx(logistic_threshold(labels, mine), abs=1e-4)
         said = [s > made.thresholds[sharing] for s in mine]
         right = np.mean([s == (y == 1) for s, y in zip(said, labels, strict=True)])
         assert result.metrics[sharing]["all"]["accuracy"] == right

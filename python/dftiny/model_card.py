@@ -1,0 +1,108 @@
+"""The card of a released model: what it is, what it is not, what was measured, and whose photographs its tiles are of.
+
+Pure text; called by release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dftiny.data.calibration import CALIBRATION_TILES
+from dftiny.data.photos import Photo
+from dftiny.data.sharing import PRE
+
+if TYPE_CHECKING:
+    from dftiny.train.recipe import Recipe
+
+SHARED = """It finds simulated up-sampling traces in photographs that hardly ever show a face. It knows no real generator, was
+never shown TrueFace, and must not be used to judge whether a picture found somewhere is genuine. It was trained on
+lossless tiles and on tiles that went through imitations of three platforms ("-like"), not through the platforms
+themselves. Processed reals are sometimes called fake, and resized or shifted copies weaken it, since their traces leave
+the 8-px grid: the tables say how much."""
+LOSSLESS = """It finds simulated up-sampling traces in photographs that hardly ever show a face. It knows no real generator, was
+never shown TrueFace, and must not be used to judge whether a picture found somewhere is genuine. After JPEG it is
+much weaker (below): it was trained on lossless images only. A strong denoiser makes it call a real photograph fake,
+and resized or shifted copies weaken it, since their traces leave the 8-px grid."""
+
+
+def card(
+    name: str,
+    recipe: Recipe,
+    trained: Mapping[str, Any],
+    judged: Mapping[str, Any],
+    crossval: str | None,
+    photos: Sequence[Photo],
+) -> str:
+    """The text of card.md from the manifests' metrics, the evaluation's metrics.json and a cross-validation's tables."""
+    parts = [
+        _opening(name, recipe, trained, judged),
+        "## What it is not\n" + (LOSSLESS if recipe.sharing == PRE else SHARED),
+        _measured(judged),
+        "" if crossval is None else _crossval(crossval),
+        _training(recipe),
+        _credits(photos),
+    ]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _opening(name: str, recipe: Recipe, trained: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
+    by_sharing = ", ".join(f"{k} {v:+.3f}" for k, v in judged.get("thresholds", {}).items())
+    more = f" Thresholds by sharing profile: {by_sharing}." if by_sharing else ""
+    return f"""# {name}
+
+{recipe.net} for {recipe.tile} px tiles, trained on dftiny's demo data: {trained["parameters"]:,} parameters, {trained["macs"]:,} MACs a tile
+(float net). Output: one logit, positive = real; an image's logit is the mean over its tiles; threshold
+{judged["threshold"]:+.4f}, calibrated on the validation split (validation AUC {trained["val_auc"]:.3f}).{more}"""
+
+
+def _measured(judged: Mapping[str, Any]) -> str:
+    return f"""## Measured, float net, test split
+512 px images of 16 tiles, intervals by bootstrap over source photographs (10 of them: read them, not the third digit).
+"all" is every fake against the plain reals; pixshuf and bilinear were held out of training. "blur" and "denoise" put
+processed reals in the place of plain ones; "resized" and "offgrid" are copies of reals and fakes.
+
+{_table(judged["metrics"])}"""
+
+
+def _table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    lines = [
+        "| sharing | images | AUC | 95 % interval | accuracy | balanced | F1 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for sharing, groups in metrics.items():
+        for group, m in groups.items():
+            low, high = m.get("auc_interval", (None, None))
+            interval = f"{low:.3f} to {high:.3f}" if low is not None else ""
+            words = (f"{m[k]:.3f}" if k in m else "" for k in ("accuracy", "balanced_accuracy", "f1"))
+            auc = f"{m['auc']:.3f}" if "auc" in m else ""
+            lines.append(f"| {sharing}, {group} | {m['n']} | {auc} | {interval} | {' | '.join(words)} |")
+    return "\n".join(lines)
+
+
+def _crossval(tables: str) -> str:
+    body = tables.removeprefix("# Cross-validation").strip()
+    return f"""## Measured, int8 and float, cross-validated
+The same recipe trained anew in every fold, so that every photograph is tested once (`dftiny crossval`). {body}"""
+
+
+def _training(recipe: Recipe) -> str:
+    mixed = (
+        " Every pair of tiles is lossless or went through one of the profiles."
+        if recipe.sharing != PRE
+        else ""
+    )
+    return f"""## Training
+`dftiny train --recipe {recipe.name}`: random periodic filters and processed reals beside the three training generators.{mixed}"""
+
+
+def _credits(photos: Sequence[Photo]) -> str:
+    lines = "\n".join(
+        f"- {p.path.name} by {p.author}, {p.licence} (Debian package {p.package})" for p in photos
+    )
+    return f"""## Tiles in this folder
+calibration.npz ({CALIBRATION_TILES} tiles of the training split) and golden.npz (of the test split) hold shrunk and cropped parts of
+the photographs below, some of them changed by a simulated generator or compressed. CC-BY-4.0:
+https://creativecommons.org/licenses/by/4.0/, CC0-1.0: https://creativecommons.org/publicdomain/zero/1.0/.
+
+{lines}"""

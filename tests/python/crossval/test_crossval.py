@@ -1,0 +1,107 @@
+"""Cross-validation in float and int8: one round for real, kept when it is asked for again, and its figures; refusals."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dftiny.artifact import read_json, write_json, write_manifest
+from dftiny.crossval.fold import BUNDLE, SCORES, TRAIN
+from dftiny.crossval.report import RESULTS, SETTING, TABLES, report
+from dftiny.crossval.run import Wishes, crossval
+from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
+from dftiny.errors import DftError
+from dftiny.thesis.sheet import load_sheet
+
+pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+
+
+def _row(folder: Path, fold: int, kind: str, sharing: str, pixels: np.ndarray) -> ImageRow:
+    from dftiny.data.demo import png
+
+    content = png(pixels)
+    name = f"photo{fold}.{kind}.{sharing}"
+    (folder / f"{name}.png").write_bytes(content)
+    label = "fake" if kind.startswith("gen") else "real"
+    digest = hashlib.sha256(content).hexdigest()
+    seen = kind in ("real", "gen_a")
+    return ImageRow(
+        name, "test", f"photo{fold}", label, kind, seen, sharing, f"{name}.png", digest, fold=fold
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photographs of noise, a fold each, one tile of 128 px: real, a seen and a held-out fake, a blurred real."""
+    folder = tmp_path_factory.mktemp("crossval") / "data"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    rows = [
+        _row(folder, fold, kind, sharing, rng.integers(low, 200, (128, 128, 3), dtype=np.uint8))
+        for fold in range(3)
+        for kind, low in (("real", 0), ("gen_a", 100), ("gen_new", 90), ("blur", 20))
+        for sharing in ("pre", "facebook-like")
+    ]
+    save_index(folder, DataIndex("noise", 128, tuple(rows)))
+    write_manifest(folder, "data", files=[INDEX])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("crossval") / "out"
+    crossval(data, out, Wishes(("phinet_demo",), folds=(1,), steps=3, jobs=1))
+    return out
+
+
+def test_a_round_is_trained_exported_and_judged_with_both_nets(done: Path) -> None:
+    place = done / "phinet_demo" / "fold1_seed0"
+    sheet = load_sheet(place / SCORES)
+    assert sheet.fold == 1
+    assert set(sheet.source[sheet.split == "test"]) == {"photo1"}
+    assert set(sheet.source[sheet.split == "val"]) == {"photo2"}
+    assert set(sheet.logits) == {"float", "int8"}
+    gap = np.abs(sheet.logits["float"] - sheet.logits["int8"])
+    assert 0 < gap.max() < 2.0
+    assert (place / BUNDLE / "model.tflite").is_file()
+
+
+def test_a_finished_round_is_kept(data: Path, done: Path) -> None:
+    place = done / "phinet_demo" / "fold1_seed0"
+    before = {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()}
+    crossval(data, done, Wishes(("phinet_demo",), folds=(1,), steps=3, jobs=1))
+    assert {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()} == before
+    assert any(p.parent.name == TRAIN for p in before)
+
+
+def test_the_figures_are_shown_again_without_the_data(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(done)
+    said = capsys.readouterr().out
+    assert "noise data, simulated fakes: 3 photographs" in said
+    assert "Table phinet_demo: 1 rounds, 8 test images" in said
+    assert "facebook-like" in said
+    assert "held-out" in said
+    assert (done / TABLES).read_text().startswith("# Cross-validation")
+    figures = read_json(done / RESULTS, "results")["figures"]
+    assert {f["method"] for f in figures} == {"float", "int8"}
+
+
+def test_what_cannot_be_run_is_refused(data: Path, done: Path, tmp_path: Path) -> None:
+    with pytest.raises(DftError, match="the data have no fold 7"):
+        crossval(data, tmp_path / "out", Wishes(("phinet_demo",), folds=(7,)))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(DftError, match="holds no cross-validation"):
+        crossval(data, tmp_path / "full", Wishes(("phinet_demo",)))
+    with pytest.raises(DftError, match="holds no cross-validation"):
+        report(tmp_path / "full")
+    other = tmp_path / "other"
+    other.mkdir()
+    write_json(other / SETTING, {**read_json(done / SETTING, "x"), "digest": "0"})
+    with pytest.raises(DftError, match="on other data"):
+        crossval(data, other, Wishes(("phinet_demo",)))
+    with pytest.raises(DftError, match="no finished round"):
+        report(other)
