@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +179,48 @@ def test_jobs_wait_for_what_they_need_and_an_error_ends_them(tmp_path: Path) -> 
     with pytest.raises(CheckFailed, match="c: it broke"):
         run_jobs(jobs, workers=2, title="test", done=done.append)
     assert log.read_text().split() == ["a", "b"] == done
+
+
+def sleep_and_say(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+KILLED = """
+from pathlib import Path
+from dftiny.thesis.jobs import Job, run_jobs
+import test_grid
+if __name__ == "__main__":
+    run_jobs([Job("a", test_grid.sleep_and_say, (Path("pid"),), (), 1.0)], workers=1, title="t", done=print)
+"""
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat")
+        return not state.exists() or state.read_text().split()[2] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="signals as on Unix")
+def test_no_process_outlives_a_run_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(KILLED)
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    run = subprocess.Popen([sys.executable, "run.py"], cwd=tmp_path, env=here, stdout=subprocess.DEVNULL)
+    said = tmp_path / "pid"
+    deadline = time.monotonic() + 120
+    while not said.exists() or not said.read_text():
+        assert time.monotonic() < deadline and run.poll() is None
+        time.sleep(0.05)
+    worker = int(said.read_text())
+    assert alive(worker)
+    run.kill()
+    run.wait(60)
+    while alive(worker):
+        assert time.monotonic() < deadline, "the process is still there"
+        time.sleep(0.05)
 
 
 @pytest.fixture
