@@ -6,7 +6,6 @@ A use case: reads the train and data stages, writes the evaluate stage, owns no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,8 @@ from dftiny.artifact import (
     write_json,
     write_manifest,
 )
-from dftiny.data.index import CONTROLS, ImageRow, load_index, read_image
+from dftiny.data.index import CONTROLS, ImageRow, load_index
+from dftiny.data.stream import images
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
 from dftiny.metrics import evaluate_scores
@@ -128,7 +128,7 @@ def evaluate(
 def _logits(
     model: Checkpoint, data: Path, rows: Sequence[ImageRow], threads: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Real-versus-fake logits [tiles] of each image, on `threads` torch threads; one more decodes ahead."""
+    """Real-versus-fake logits [tiles] of each image, on `threads` torch threads; others decode ahead."""
     import torch
     from rich.progress import track
 
@@ -137,15 +137,11 @@ def _logits(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with ThreadPoolExecutor(1) as ahead:
-            following = ahead.submit(read_image, data, rows[0])
-            for i in track(range(len(rows)), description="evaluate"):
-                image = following.result()
-                if i + 1 < len(rows):
-                    following = ahead.submit(read_image, data, rows[i + 1])
-                logits = image_tile_logits(model.net, image, model.tile)
-                # Two outputs are a softmax pair (fake, real): their difference is the logit.
-                yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+        pictures = images(data, rows)
+        for _, image in track(pictures, total=len(rows), description="evaluate"):
+            logits = image_tile_logits(model.net, image, model.tile)
+            # Two outputs are a softmax pair (fake, real): their difference is the logit.
+            yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     finally:
         torch.set_num_threads(before)
 
