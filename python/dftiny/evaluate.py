@@ -22,8 +22,8 @@ from dftiny.artifact import (
     write_json,
     write_manifest,
 )
-from dftiny.data.index import CONTROLS, ImageRow, load_index
-from dftiny.data.stream import images
+from dftiny.data.index import CONTROLS, ImageRow, load_index, read_image
+from dftiny.data.stream import each
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
 from dftiny.metrics import evaluate_scores
@@ -128,20 +128,21 @@ def evaluate(
 def _logits(
     model: Checkpoint, data: Path, rows: Sequence[ImageRow], threads: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Real-versus-fake logits [tiles] of each image, on `threads` torch threads; others decode ahead."""
+    """Real-versus-fake logits [tiles] of each image; several images side by side, each on `threads` torch threads."""
     import torch
     from rich.progress import track
 
     from dftiny.nets.predict import image_tile_logits
 
+    def logits_of(row: ImageRow) -> NDArray[np.float32]:
+        logits = image_tile_logits(model.net, read_image(data, row), model.tile)
+        # Two outputs are a softmax pair (fake, real): their difference is the logit.
+        return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        pictures = images(data, rows)
-        for _, image in track(pictures, total=len(rows), description="evaluate"):
-            logits = image_tile_logits(model.net, image, model.tile)
-            # Two outputs are a softmax pair (fake, real): their difference is the logit.
-            yield logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
+        yield from track(each(logits_of, rows), total=len(rows), description="evaluate")
     finally:
         torch.set_num_threads(before)
 

@@ -1,4 +1,4 @@
-"""Images decoded ahead of who scores them: on threads, in order, and never more of them than a few in memory.
+"""Images decoded, shared and scored side by side: on threads, in order, and never more than a few of them in memory.
 
 Not for training, which draws its own tiles (train/pictures.py). Called by evaluate and tools/throughput.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,38 +19,37 @@ from dftiny.data.index import ImageRow, read_image
 from dftiny.data.sharing import share
 
 Pixels = NDArray[np.uint8]
-# Pillow decodes and numpy hashes without the interpreter's lock: threads are enough, and no pixel is copied to a process.
-DECODERS = 2
+Result = TypeVar("Result")
+# Pillow decodes, hashlib hashes and torch multiplies without the interpreter's lock: threads are enough, and no pixel is
+# copied to a process.
+WORKERS = 2
 
 
-def images(
-    folder: Path, rows: Sequence[ImageRow], *, profile: str | None = None, workers: int = DECODERS
-) -> Iterator[tuple[ImageRow, Pixels]]:
-    """Each row with its pixels uint8 [H, W, 3], in the order of `rows`; with `profile` as that profile would deliver them.
+def each(
+    function: Callable[[ImageRow], Result], rows: Sequence[ImageRow], *, workers: int = WORKERS
+) -> Iterator[Result]:
+    """`function` of every row, in the order of `rows`, on `workers` threads.
 
-    At most 2 * `workers` images are decoded or being decoded besides the one handed out, however many `rows` there
-    are. DftError names a missing, damaged or changed file when its turn comes.
+    At most 2 * `workers` rows are begun or waiting to be taken, however many there are. What `function` raises is raised
+    when that row's turn comes.
     """
-    waiting: deque[tuple[ImageRow, Future[Pixels]]] = deque()
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for row in rows:
-                waiting.append((row, pool.submit(picture, folder, row, profile)))
+                waiting.append(pool.submit(function, row))
                 if len(waiting) == 2 * workers:
-                    yield _first(waiting)
+                    yield waiting.popleft().result()
             while waiting:
-                yield _first(waiting)
-        finally:  # who breaks off does not wait for images that have not begun
+                yield waiting.popleft().result()
+        finally:  # who breaks off does not wait for rows that have not begun
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _first(waiting: deque[tuple[ImageRow, Future[Pixels]]]) -> tuple[ImageRow, Pixels]:
-    row, future = waiting.popleft()
-    return row, future.result()
-
-
 def picture(folder: Path, row: ImageRow, profile: str | None) -> Pixels:
-    """One image as `images` hands it out."""
+    """One image uint8 [H, W, 3]; with `profile` as that profile would deliver it. DftError names a file that is missing,
+    damaged or changed.
+    """
     pixels = read_image(folder, row)
     return pixels if profile is None else shared(pixels, profile, row.id)
 

@@ -1,4 +1,4 @@
-"""Images ahead: the same as one by one, in order, few at a time; and a bad one is named when its turn comes."""
+"""Images side by side: the same as one by one, in order, few at a time; a bad one is named when its turn comes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def test_images_come_in_order_and_are_those_of_the_plain_loop(
     folder: tuple[Path, list[ImageRow]], profile: str | None, workers: int
 ) -> None:
     out, rows = folder
-    got = list(stream.images(out, rows, profile=profile, workers=workers))
-    assert [r for r, _ in got] == rows
-    for row, pixels in got:
+    got = list(stream.each(lambda r: stream.picture(out, r, profile), rows, workers=workers))
+    for row, pixels in zip(rows, got, strict=True):
         plain = read_image(out, row)
         assert np.array_equal(pixels, plain if profile is None else stream.shared(plain, profile, row.id))
         assert np.array_equal(pixels, plain) == (profile is None)
@@ -55,9 +54,8 @@ class _Counted(list[ImageRow]):
 def test_no_more_images_wait_than_promised(folder: tuple[Path, list[ImageRow]], workers: int) -> None:
     """However slowly images are taken, only so many have been begun: memory does not grow with the data."""
     rows = _Counted(folder[1])
-    besides = [
-        rows.asked - taken for taken, _ in enumerate(stream.images(folder[0], rows, workers=workers), 1)
-    ]
+    steps = enumerate(stream.each(lambda r: r.id, rows, workers=workers), 1)
+    besides = [rows.asked - taken for taken, _ in steps]
     assert besides[0] == 2 * workers - 1
     assert max(besides) == 2 * workers - 1
     assert rows.asked == 12
@@ -74,10 +72,12 @@ def test_a_bad_image_is_named_in_its_turn_and_breaking_off_ends_the_work(
     ]
     seen = []
     with pytest.raises(DftError, match=r"gone\.png"):
-        for row, _ in stream.images(out, bad):
-            seen.append(row.id)
-    assert seen == ["0", "1", "2"]
-    steps = stream.images(out, rows)
+        for pixels in stream.each(lambda r: stream.picture(out, r, None), bad):
+            seen.append(pixels)
+    assert len(seen) == 3
+    begun = []
+    steps = stream.each(lambda r: begun.append(r.id), rows)
     next(steps)
     steps.close()
-    assert next(iter(stream.images(out, [])), None) is None
+    assert len(begun) <= 4
+    assert list(stream.each(lambda r: r.id, [])) == []
