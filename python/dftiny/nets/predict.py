@@ -21,6 +21,11 @@ def to_input(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).to(torch.float32)
 
 
+def on_one_thread() -> None:
+    """From here on PyTorch takes one thread in this process: for processes that run side by side."""
+    torch.set_num_threads(1)
+
+
 def predict(net: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Logits float32 [n, classes] of tiles uint8 [n, tile, tile, 3]; the net is put into evaluation mode."""
     net.eval()

@@ -1,15 +1,15 @@
 """How good the verdicts are, on photographs that had no part in fitting them: outcomes by condition, and tiles saved.
 
-outcomes() takes the test split through detect's own judge. savings() cuts disjoint 1024² crops of 64 tiles from the
-photographs, fits a bound for each sharing profile on validation images and compares stopping early with fixed numbers of
-tiles, in three orders. Called by tools/verdict.
+outcomes() takes the test split through detect's own judge. savings() takes disjoint 1024² crops of 64 tiles of the
+photographs (large_images), fits a bound for each sharing profile on validation images and compares stopping early with
+fixed numbers of tiles, in three orders, pooled over rounds. Called by tools/verdict and crossval/verdicts.py.
 """
 
 from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dftiny import graph as graphs
 from dftiny import int8
 from dftiny.bundle import MODEL, VERDICT
-from dftiny.data.index import ImageRow, load_index, read_image, read_picture
+from dftiny.data.index import DataIndex, ImageRow, load_index, read_image, read_picture
 from dftiny.data.photos import MIN_TEXTURE, SHRINK, Photo, demo_photos, seed_of, texture
 from dftiny.data.sharing import PROFILES, share
 from dftiny.data.tiles import tiles
@@ -28,7 +28,7 @@ from dftiny.detect.judge import judge_picture
 from dftiny.detect.picture import Picture
 from dftiny.errors import DftError
 from dftiny.graph import Graph
-from dftiny.metrics import calibrate_threshold
+from dftiny.metrics import logistic_threshold
 from dftiny.verdict.file import load_verdict
 from dftiny.verdict.fit import AGREEMENT, WIDTHS, agrees, stops
 from dftiny.verdict.order import spread
@@ -120,6 +120,14 @@ def outcomes_text(rows: Sequence[Outcomes]) -> str:
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Judge:
+    """A net: its tile in pixels, and real logits float64 [n] of tiles uint8 [n, tile, tile, 3]."""
+
+    tile: int
+    logits: Callable[[NDArray[np.uint8]], NDArray[np.float64]]
+
+
 @dataclass(frozen=True, eq=False)
 class Large:
     """One image of whole tiles in one condition: real logits float [n], row-major, and textures [n]."""
@@ -129,6 +137,14 @@ class Large:
     condition: str
     logits: NDArray[np.float64]
     textures: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a net's bounds are fitted on, and what they are tried on: no photograph is in both."""
+
+    validation: Sequence[Large]
+    test: Sequence[Large]
 
 
 @dataclass(frozen=True)
@@ -145,23 +161,24 @@ class Saving:
     fixed: int
 
 
-def large_images(graph: Graph, split: str) -> Iterator[Large]:
-    """Every disjoint 1024² crop with texture of that split's photographs, real and of each generator, in each condition."""
+def large_images(
+    judge: Judge, photos: Sequence[Photo], kinds: Sequence[str], say: str = ""
+) -> Iterator[Large]:
+    """Every disjoint 1024² crop with texture of `photos`, real and of the generators `kinds`, in each condition."""
     from PIL import Image
     from rich.progress import track
 
-    from dftiny.data.generators import GENERATORS, SEEN, load_faker
+    from dftiny.data.generators import load_faker
 
-    photos = [p for p in demo_photos()[0] if p.split == split]
-    fakers = [load_faker(k, "strong") for k in (GENERATORS if split == "test" else SEEN)]
-    for photo in track(photos, description=f"1024² crops, {split}"):
+    fakers = [load_faker(k, "strong") for k in kinds]
+    for photo in track(photos, description=f"1024² crops, {say}", disable=not say):
         for number, crop in enumerate(_large_crops(photo)):
             name = f"{photo.id}.large{number}"
             for kind, pixels in {"real": crop, **{f.kind: f.fake(crop, name) for f in fakers}}.items():
-                yield _large(graph, photo.id, kind, PRE, pixels)
+                yield _large(judge, photo.id, kind, PRE, pixels)
                 for profile in PROFILES:
                     with Image.open(io.BytesIO(share(pixels, profile, f"{name}.{kind}"))) as image:
-                        yield _large(graph, photo.id, kind, profile, np.asarray(image.convert("RGB")))
+                        yield _large(judge, photo.id, kind, profile, np.asarray(image.convert("RGB")))
 
 
 def _large_crops(photo: Photo) -> Iterator[NDArray[np.uint8]]:
@@ -188,25 +205,38 @@ def _large_crops(photo: Photo) -> Iterator[NDArray[np.uint8]]:
                 yield crop
 
 
-def _large(graph: Graph, source: str, kind: str, condition: str, pixels: NDArray[np.uint8]) -> Large:
-    cut = tiles(pixels, graph.input.shape[1])
-    out = int8.run(graph, int8.from_pixels(cut))[:, 0].astype(np.float64)
-    logits = (out - graph.output.zero_point) * graph.output.scale
-    return Large(source, kind == "real", condition, logits, textures(cut))
+def of_split(split: str) -> list[Photo]:
+    """The demo photographs of that split."""
+    return [p for p in demo_photos()[0] if p.split == split]
 
 
-def validation_images(graph: Graph, data: Path) -> Iterator[Large]:
-    """The data folder's validation images and shared copies of them, 16 tiles each."""
+def int8_judge(graph: Graph) -> Judge:
+    """Dequantised logits of the int8 net, through the oracle."""
+
+    def logits(cut: NDArray[np.uint8]) -> NDArray[np.float64]:
+        out = int8.run(graph, int8.from_pixels(cut))[:, 0].astype(np.float64)
+        return (out - graph.output.zero_point) * graph.output.scale
+
+    return Judge(graph.input.shape[1], logits)
+
+
+def _large(judge: Judge, source: str, kind: str, condition: str, pixels: NDArray[np.uint8]) -> Large:
+    cut = tiles(pixels, judge.tile)
+    return Large(source, kind == "real", condition, judge.logits(cut), textures(cut))
+
+
+def validation_images(judge: Judge, data: Path, index: DataIndex, say: str = "") -> Iterator[Large]:
+    """The validation images of `index` in the folder `data` and shared copies of them, 16 tiles each."""
     from PIL import Image
     from rich.progress import track
 
-    rows = [r for r in load_index(data).select("val", PRE) if not r.is_control]
-    for row in track(rows, description="validation"):
+    rows = [r for r in index.select("val", PRE) if not r.is_control]
+    for row in track(rows, description=say, disable=not say):
         pixels = read_image(data, row)
-        yield _large(graph, row.source, row.kind, PRE, pixels)
+        yield _large(judge, row.source, row.kind, PRE, pixels)
         for profile in PROFILES:
             with Image.open(io.BytesIO(share(pixels, profile, row.id))) as image:
-                yield _large(graph, row.source, row.kind, profile, np.asarray(image.convert("RGB")))
+                yield _large(judge, row.source, row.kind, profile, np.asarray(image.convert("RGB")))
 
 
 def ordered(image: Large, order: str, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -218,43 +248,54 @@ def ordered(image: Large, order: str, rng: np.random.Generator) -> NDArray[np.fl
     return image.logits[spread(side, side) if order == "spread" else rng.permutation(n)]
 
 
-def savings(validation: Sequence[Large], test: Sequence[Large], seed: int = 0) -> list[Saving]:
-    """Threshold and width of each condition from `validation`, judged on `test`."""
+def savings(rounds: Sequence[Round], seed: int = 0) -> list[Saving]:
+    """Threshold and width of each condition from each round's validation images, judged on its test images, pooled."""
     out = []
     for condition in (PRE, *PROFILES):
-        val = [v for v in validation if v.condition == condition]
-        now = [t for t in test if t.condition == condition]
-        threshold = calibrate_threshold([int(v.real) for v in val], [float(v.logits.mean()) for v in val])
-        sources = [v.source for v in val]
         for order in ORDERS:
-            rng = np.random.default_rng(seed)
-            shown = [ordered(v, order, rng) for v in val]
-            width = next(
-                (w for w in WIDTHS * 2 if agrees(shown, sources, float(w)) >= AGREEMENT),
-                float(WIDTHS[-1] * 2),
-            )
-            out.append(
-                _saving(condition, order, now, [ordered(t, order, rng) for t in now], threshold, float(width))
-            )
+            shown = [s for r in rounds for s in _shown(r, condition, order, seed)]
+            out.append(_saving(condition, order, shown))
     return out
 
 
-def _saving(
-    condition: str, order: str, images: Sequence[Large], shown: Sequence[NDArray[np.float64]], threshold: float, width: float
-) -> Saving:  # fmt: skip
-    bound = np.array([threshold])
-    ends = [(int(seen[0]), bool(side[0])) for seen, side in (stops(v, bound, width) for v in shown)]
-    truth = np.array([bool(v.mean() > threshold) for v in shown])
-    same = np.array([side for _, side in ends]) == truth
-    longest = len(shown[0])
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A test image in order: logits less its round's threshold, where it stops and on which side."""
+
+    source: str
+    values: NDArray[np.float64]
+    seen: int
+    side: bool
+
+
+def _shown(this: Round, condition: str, order: str, seed: int) -> Iterator[_Shown]:
+    val = [v for v in this.validation if v.condition == condition]
+    threshold = logistic_threshold([int(v.real) for v in val], [float(v.logits.mean()) for v in val])
+    rng = np.random.default_rng(seed)
+    known = [ordered(v, order, rng) - threshold for v in val]
+    sources = [v.source for v in val]
+    width = next(
+        (float(w) for w in WIDTHS * 2 if agrees(known, sources, float(w)) >= AGREEMENT),
+        float(WIDTHS[-1] * 2),
+    )
+    for image in this.test:
+        if image.condition == condition:
+            values = ordered(image, order, rng) - threshold
+            seen, side = stops(values, np.zeros(1), width)
+            yield _Shown(image.source, values, int(seen[0]), bool(side[0]))
+
+
+def _saving(condition: str, order: str, shown: Sequence[_Shown]) -> Saving:
+    truth = np.array([bool(s.values.mean() > 0) for s in shown])
+    same = np.array([s.side for s in shown]) == truth
     fixed = next(
         k
-        for k in range(1, longest + 1)
-        if np.mean([(v[:k].mean() > threshold) for v in shown] == truth) >= same.mean()
+        for k in range(1, len(shown[0].values) + 1)
+        if np.mean([s.values[:k].mean() > 0 for s in shown] == truth) >= same.mean()
     )
     return Saving(
-        condition, order, len(images), float(same.mean()), _interval(same, [i.source for i in images]),
-        float(np.mean([seen for seen, _ in ends])), fixed,
+        condition, order, len(shown), float(same.mean()), _interval(same, [s.source for s in shown]),
+        float(np.mean([s.seen for s in shown])), fixed,
     )  # fmt: skip
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dftiny.data.sharing import PROFILES
-from dftiny.verdict.study import ORDERS, PRE, Large, ordered, savings, savings_text
+from dftiny.verdict.study import ORDERS, PRE, Large, Round, ordered, savings, savings_text
 
 
 def images(rng: np.random.Generator, sources: int, tiles: int) -> list[Large]:
@@ -22,7 +24,7 @@ def images(rng: np.random.Generator, sources: int, tiles: int) -> list[Large]:
 
 def test_every_condition_and_order_is_judged_and_saves_tiles() -> None:
     rng = np.random.default_rng(0)
-    found = savings(images(rng, 12, 16), images(rng, 40, 64))
+    found = savings([Round(images(rng, 12, 16), images(rng, 40, 64))])
     assert [(r.condition, r.order) for r in found] == [(c, o) for c in (PRE, *PROFILES) for o in ORDERS]
     for r in found:
         assert r.images == 80
@@ -41,3 +43,17 @@ def test_orders_show_every_tile_once_and_texture_first_begins_with_the_most() ->
     assert (
         ordered(image, "texture first", np.random.default_rng(0))[0] == image.logits[image.textures.argmax()]
     )
+
+
+def test_rounds_are_pooled_each_with_its_own_threshold() -> None:
+    rng = np.random.default_rng(2)
+    one = Round(images(rng, 12, 16), images(rng, 20, 64))
+    # Another net whose logits lie 40 higher: a threshold of both together would call everything of it real.
+    other = Round(
+        *([replace(i, logits=i.logits + 40.0) for i in part] for part in (one.validation, one.test))
+    )
+    alone, both = savings([one]), savings([one, other])
+    for a, b in zip(alone, both, strict=True):
+        assert b.images == 2 * a.images
+        assert abs(b.agreement - a.agreement) < 0.03
+        assert abs(b.tiles - a.tiles) < 3.0
