@@ -15,6 +15,8 @@ from dftiny.data.sharing import PRE
 if TYPE_CHECKING:
     from dftiny.train.recipe import Recipe
 
+VERDICTS = "## When it says real or fake"
+CROSSVAL = "## Measured, int8 and float, cross-validated"
 SHARED = """It finds simulated up-sampling traces in photographs that hardly ever show a face. It knows no real generator, was
 never shown TrueFace, and must not be used to judge whether a picture found somewhere is genuine. It was trained on
 lossless tiles and on tiles that went through imitations of three platforms ("-like"), not through the platforms
@@ -31,19 +33,17 @@ def card(
     recipe: Recipe,
     trained: Mapping[str, Any],
     judged: Mapping[str, Any],
-    crossval: str | None,
     photos: Sequence[Photo],
 ) -> str:
-    """The text of card.md from the manifests' metrics, the evaluation's metrics.json and a cross-validation's tables."""
+    """The text of card.md from the manifests' metrics and the evaluation's metrics.json."""
     parts = [
         _opening(name, recipe, trained, judged),
         "## What it is not\n" + (LOSSLESS if recipe.sharing == PRE else SHARED),
         _measured(judged),
-        "" if crossval is None else _crossval(crossval),
         _training(recipe),
         _credits(photos),
     ]
-    return "\n\n".join(p for p in parts if p) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _opening(name: str, recipe: Recipe, trained: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
@@ -80,10 +80,27 @@ def _table(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-def _crossval(tables: str) -> str:
+def with_crossval(text: str, tables: str) -> str:
+    """The card with the tables of a cross-validation, in place of earlier ones."""
     body = tables.removeprefix("# Cross-validation").strip()
-    return f"""## Measured, int8 and float, cross-validated
-The same recipe trained anew in every fold, so that every photograph is tested once (`dftiny crossval`). {body}"""
+    opening = "The same recipe trained anew in every fold, so that every photograph is tested once (`dftiny crossval`).\n"
+    return with_section(text, CROSSVAL, opening + body)
+
+
+def with_verdicts(text: str, figures: str) -> str:
+    """The card with its section on verdicts, in place of an earlier one."""
+    opening = (
+        "On the validation photographs, parts called real, fake and undecided, tiles shown, and how often the\n"
+        "end was that of all tiles. Fitted by `dftiny verdict`.\n\n"
+    )
+    return with_section(text, VERDICTS, f"{opening}```\n{figures}\n```")
+
+
+def with_section(text: str, heading: str, section: str) -> str:
+    """The card with `section` under `heading`, in place of an earlier section of that name."""
+    before, found, after = text.partition(heading + "\n")
+    rest = after[after.find("\n## ") + 1 :] if found and "\n## " in after else ""
+    return f"{before.rstrip()}\n\n{heading}\n{section}\n" + (f"\n{rest}" if rest else "")
 
 
 def _training(recipe: Recipe) -> str:

@@ -37,13 +37,12 @@ from dftiny.data.tiles import tiles
 from dftiny.diagnose import Cures
 from dftiny.errors import DftError
 from dftiny.evaluate import METRICS
-from dftiny.model_card import card
+from dftiny.model_card import card, with_crossval, with_verdicts
 from dftiny.verdict.validation import fit_verdict, table
 
 if TYPE_CHECKING:
     from dftiny.train.recipe import Recipe
 
-VERDICTS = "## When it says real or fake"
 # Four real tiles and one fake of four generators, two of them held out.
 GOLDEN_KINDS = ("real", "tconv", "real", "nearest", "real", "pixshuf", "real", "bilinear")
 COPIED = ("checkpoint.safetensors", "recipe.toml")
@@ -51,7 +50,7 @@ PACKED = ("calibration.npz", "golden.npz")
 
 
 def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path | None = None) -> None:
-    """Write the released model `out`; its card takes the tables of the cross-validation `crossval`, if there is one.
+    """Write the released model `out`; its card takes the tables of the cross-validation `crossval`, if it is given.
 
     DftError when the three stages do not belong to one run.
     """
@@ -79,11 +78,8 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path |
             shutil.copyfile(train / name, folder / name)
         used = _calibration(folder / "calibration.npz", data, rows, recipe.tile, _profiles(recipe))
         used += _golden(folder / "golden.npz", data, rows, recipe.tile)
-        figures = None if crossval is None else (crossval / TABLES).read_text(encoding="utf-8")
-        text = card(
-            out.name, recipe, trained.metrics, read_json(evaluate / METRICS), figures,
-            [photos[s] for s in dict.fromkeys(used)],
-        )  # fmt: skip
+        credited = [photos[s] for s in dict.fromkeys(used)]
+        text = card(out.name, recipe, trained.metrics, read_json(evaluate / METRICS), credited)
         (folder / "card.md").write_text(text, encoding="utf-8")
         config = {"net": recipe.net, "tile": recipe.tile, "seed": trained.config["seed"]}
         config |= {k: trained.metrics[k] for k in ("parameters", "macs", "threshold")}
@@ -100,6 +96,8 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path |
         )
     add_int8(out)
     add_verdict(out, data)
+    if crossval is not None:
+        add_crossval(out, crossval)
 
 
 def _profiles(recipe: Recipe) -> tuple[str, ...]:
@@ -131,6 +129,16 @@ def add_verdict(model: Path, data: Path) -> None:
     _list_beside(model, old, VERDICT)
 
 
+def add_crossval(model: Path, crossval: Path) -> None:
+    """Put the tables of the cross-validation `crossval` into the card of the released model `model`."""
+    old = read_manifest(model, "model")
+    tables = (crossval / TABLES).read_text(encoding="utf-8")
+    text = (model / "card.md").read_text(encoding="utf-8")
+    with atomic_write(model / "card.md", "w") as f:
+        f.write(with_crossval(text, tables))
+    _list_beside(model, old, "card.md")
+
+
 def _list_beside(model: Path, old: Manifest, name: str) -> None:
     """The manifest again, with file `name` among the model's files."""
     write_manifest(
@@ -142,17 +150,6 @@ def _list_beside(model: Path, old: Manifest, name: str) -> None:
         metrics=old.metrics,
         tools=old.tools,
     )
-
-
-def with_verdicts(card: str, figures: str) -> str:
-    """The card with its section on verdicts, in place of an earlier one."""
-    before, found, after = card.partition(VERDICTS)
-    rest = after[after.find("\n## ") + 1 :] if found and "\n## " in after else ""
-    text = (
-        f"{VERDICTS}\nOn the validation photographs, parts called real, fake and undecided, tiles shown, and how often the\n"
-        "end was that of all tiles. After compression nothing is confirmed as real. Fitted by `dftiny verdict`.\n\n"
-    )
-    return f"{before.rstrip()}\n\n{text}```\n{figures}\n```\n" + (f"\n{rest}" if rest else "")
 
 
 def _calibration(
