@@ -75,6 +75,8 @@ class Liar:
         self._out = bytearray()
         self._late = b""
         self._received, self._image, self._session, self._reads = 0, -1, 0, 0
+        self._always: dict[str, int] = {}  # replies by name that have this status from now on
+        self._mute: set[str] = set()  # replies by name that never come again
 
     def _byte(self) -> int:
         """The next byte of the script; behind its end the board is honest."""
@@ -111,6 +113,14 @@ class Liar:
         asked = messages.decode(one)
         name, fields = self._honest(asked)
         kind = self._byte()
+        if kind == 10 and "status" in fields:
+            self._always[name] = self._byte() % 15
+        if kind == 11:
+            self._mute.add(name)
+        if name in self._always:
+            fields = {**fields, "status": self._always[name]}
+        if name in self._mute:
+            return
         if kind in (1, 2):  # lost, or late
             self._late = b"" if kind == 1 else self._wire(name, one.seq, fields)
             return
@@ -219,7 +229,7 @@ def mutated(rng: random.Random, corpus: list[bytes]) -> bytes:
     for _ in range(rng.choice((0, 1, 2, 5, 20))):
         if data:
             data[rng.randrange(len(data))] = rng.choice(
-                (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 255, rng.randrange(256))
+                (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255, rng.randrange(256))
             )
     if corpus and rng.random() < 0.2:
         data += rng.choice(corpus)[: rng.randrange(100)]
@@ -235,6 +245,8 @@ def seeds() -> list[bytes]:
     scripts = [bytes(at) + bytes([kind, 1, 2, 0, 3]) for kind in range(1, 9) for at in range(2, 60, 3)]
     scripts += [bytes(at) + bytes([9, status]) for status in range(14) for at in range(2, 100, 4)]
     scripts += [bytes(30) + bytes([9, 11, 1] * n) for n in (10, 60)]
+    scripts += [bytes(at) + bytes([10, status]) for status in range(14) for at in (2, 6, 10, 24)]
+    scripts += [bytes(at) + bytes([11]) for at in range(2, 30, 3)]
     return [*wires, *bad, b"".join(wires), b"\0" * 40, *scripts]
 
 

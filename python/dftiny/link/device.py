@@ -20,7 +20,7 @@ from dftiny import spec
 from dftiny.errors import CheckFailed, DftError
 from dftiny.link import messages
 from dftiny.link.channel import Channel, LinkCount, Received
-from dftiny.link.conveyor import Conveyor
+from dftiny.link.conveyor import BUSY_S, MAX_RESTARTS, Conveyor
 from dftiny.link.messages import Message
 from dftiny.link.pack import Geometry
 from dftiny.link.patience import Patience
@@ -297,20 +297,25 @@ class Device:
         return self._photo.photo_id if self._photo else 0
 
     def begin_photo(self) -> None:
-        """Tell the board of the photograph, with what is known of it: after a reset it goes on from there."""
-        p = self._photo
-        if p is None:
-            return
-        while True:
+        """Tell the board of the photograph, with what is known of it: after a reset it goes on from there.
+
+        LinkLost when the board is busy for longer than a run may take, or forgets its session again and again.
+        """
+        p, end, forgotten = self._photo, time.monotonic() + self.run_limit_s(), 0
+        while p is not None:
             fields = {"photo_id": p.photo_id, "tiles": p.tiles, "seen": p.seen, "evidence": p.evidence}
-            reply = self.exchange("photo", session=self.session, **fields)
-            status = self.status(reply)
+            status = self.status(self.exchange("photo", session=self.session, **fields))
             if status == "ok":
                 return
             if status not in ("other_session", "busy"):
                 raise CheckFailed(f"the board on {self.name} did not begin a photograph: {status}")
+            forgotten += status == "other_session"
+            if forgotten > MAX_RESTARTS or time.monotonic() >= end:
+                raise LinkLost(f"the board on {self.name} does not begin a photograph: {status} every time")
             if status == "other_session":
                 self.take_again()
+            else:
+                time.sleep(BUSY_S)
 
     def status(self, reply: Message) -> str:
         """The name of a reply's status."""

@@ -85,3 +85,23 @@ def test_a_board_that_is_busy_for_ever_is_given_up() -> None:
             device.identify(bytes(32))
             with pytest.raises(conveyor.LinkLost, match="in the middle of a run"):
                 list(device.run([host_fuzz.TILE]))
+
+
+@pytest.mark.parametrize("status", ["busy", "other_session"])
+def test_a_board_that_never_begins_a_photograph_is_given_up(status: str) -> None:
+    clock = host_fuzz.Clock()
+    board = host_fuzz.Liar(b"", clock)
+    honest = board._honest
+
+    def lying(asked: messages.Message) -> tuple[str, dict[str, object]]:
+        name, fields = honest(asked)
+        code = messages.status_code(status)
+        return name, ({**fields, "status": code} if name == "photo_reply" else fields)
+
+    board._honest = lying  # type: ignore[method-assign]
+    with host_fuzz.virtual(clock):
+        device = host_fuzz.Device(board)
+        device.identify(bytes(32))
+        with pytest.raises(conveyor.LinkLost, match="does not begin a photograph"):
+            device.photo(3)
+    assert clock.now < 1000 + 2 * 120
