@@ -33,13 +33,22 @@ def reproduce() -> None:
 @data_option()
 @click.option("--quick", is_flag=True, help="Small nets, fewer folds and steps.")
 @click.option(
-    "--nets", multiple=True, metavar="NET", help="Only this net (may repeat): the thesis' name or ours."
+    "--nets",
+    multiple=True,
+    metavar="NET",
+    help="Only this net (may repeat), by the thesis' name or ours; PhiNet=phinet_thesis for another.",
 )
 @click.option(
     "--folds", multiple=True, type=click.IntRange(0), metavar="K", help="Only this fold (may repeat)."
 )
 @click.option("--seeds", type=click.IntRange(1, 100), help="Seeds of each net instead of the grid's.")
 @click.option("--steps", type=click.IntRange(2), help="Steps of every cell instead of the grid's.")
+@click.option(
+    "--weights",
+    multiple=True,
+    metavar="NET=FILE",
+    help="Public weights to begin with: then the thesis' frozen backbone.",
+)
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Cells trained at a time."
 )

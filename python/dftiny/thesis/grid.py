@@ -12,20 +12,30 @@ from pathlib import Path
 from typing import Any
 
 from dftiny import spec
-from dftiny.artifact import canonical_json
+from dftiny.artifact import canonical_json, sha256_file
 from dftiny.data.index import DataIndex
 from dftiny.data.sharing import PRE
 from dftiny.errors import DftError
 from dftiny.thesis.figures import NETS
 
 SCORES = "scores"
+CONTROL = "random"  # begins at random, whatever weights there are
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Public weights of a backbone: their file and its SHA-256."""
+
+    file: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Cell:
     """One training run. `start` is the method whose checkpoint it begins with, `sharing` the platform it is tuned to.
 
-    `fold` is None for a data set with splits of its own; `steps` None means the recipe's.
+    `fold` is None for a data set with splits of its own; `steps` None means the recipe's; without `start` and
+    `weights` it begins at random.
     """
 
     net: str
@@ -38,11 +48,7 @@ class Cell:
     sharing: str | None
     steps: int | None
     pretext: bool
-
-    @property
-    def name(self) -> str:
-        """How progress and errors call it."""
-        return f"{self.net} {_round(self.fold, self.seed)} {self.method}"
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -88,18 +94,21 @@ def grid(
     folds: Sequence[int] = (),
     seeds: int | None = None,
     steps: int | None = None,
+    weights: Sequence[str] = (),
 ) -> Grid:
     """The grid `name` ("full" or "quick") on the data set `index`.
 
-    `nets` (the thesis' names or presets) and `folds` choose among what there is, `seeds` and `steps` override.
-    DftError for a name or a fold that there is not.
+    `nets` (the thesis' names, presets, or NAME=PRESET) and `folds` choose among what there is, `seeds` and `steps` override.
+    `weights` (NAME=FILE) are public ones to begin with: then "supervised" is the thesis' frozen backbone and a head.
+    DftError for a name, a fold or a file that there is not.
     """
     wanted = spec.thesis()["grid"][name]
     conditions = conditions_of(index)
     chosen = _nets(wanted["nets"], nets)
+    public = _weights(weights, chosen)
     rounds = _rounds(index, folds, wanted["folds"])
     groups = [
-        _group(wanted, preset, fold, seed, conditions, steps)
+        _group(wanted, (preset, fold, seed), conditions, steps, public.get(preset))
         for fold in rounds
         for preset in chosen.values()
         for seed in range(seeds or _seeds(wanted, preset))
@@ -129,45 +138,64 @@ def key_of(cell: Cell, group: Group, data: str) -> str:
         cell.sharing,
         cell.steps,
     ]
+    if cell.weights is not None:
+        parts.append(cell.weights.sha256)
     return hashlib.sha256(canonical_json([*parts, data, before])).hexdigest()
 
 
 def _group(
     wanted: Mapping[str, Any],
-    preset: str,
-    fold: int | None,
-    seed: int,
+    place: tuple[str, int | None, int],
     conditions: Sequence[str],
     steps: int | None,
+    weights: Weights | None,
 ) -> Group:
+    """The cells of one net, fold and seed (`place`)."""
+    net, fold, seed = place
+    tile = int(wanted["tile"])
     cells: list[Cell] = []
     for method in wanted["methods"]:
         kind = spec.thesis()["methods"][method]
+        recipe, begin = kind["recipe"], None
+        if weights is not None and "start" not in kind and method != CONTROL:
+            begin, recipe = weights, kind.get("public", recipe)
         length = steps or wanted["steps"].get(method)
-        one = Cell(
-            preset,
-            wanted["tile"],
-            fold,
-            seed,
-            method,
-            kind["recipe"],
-            kind.get("start"),
-            None,
-            length,
-            kind.get("pretext", False),
-        )
+        pretext = kind.get("pretext", False)
+        one = Cell(net, tile, fold, seed, method, recipe, kind.get("start"), None, length, pretext, begin)
         if kind.get("each", False):
             cells += [replace(one, method=f"{method}_{c}", sharing=c) for c in conditions[1:]]
         else:
             cells.append(one)
-    return Group(preset, wanted["tile"], fold, seed, tuple(cells))
+    return Group(net, tile, fold, seed, tuple(cells))
 
 
 def _nets(known: Mapping[str, str], asked: Sequence[str]) -> dict[str, str]:
-    odd = [a for a in asked if a not in known and a not in known.values()]
+    """Presets by the thesis' names: all, those asked for by either name, or others as NAME=PRESET."""
+    other = dict(a.split("=", 1) for a in asked if "=" in a)
+    odd = [a for a in asked if a not in (*known, *known.values()) and "=" not in a]
+    odd += [f"{n}={p}" for n, p in other.items() if n not in known or p not in spec.nets()]
     if odd:
-        raise DftError(f"the grid has no net {odd[0]!r}", f"known: {', '.join([*known, *known.values()])}")
-    return {n: known[n] for n in NETS if not asked or n in asked or known[n] in asked}
+        raise DftError(
+            f"the grid has no net {odd[0]!r}",
+            f"known: {', '.join([*known, *known.values()])}, or {NETS[1]}=phinet_thesis for another preset",
+        )
+    chosen = {n for n in known if not asked or n in asked or known[n] in asked or n in other}
+    return {n: other.get(n, known[n]) for n in NETS if n in chosen}
+
+
+def _weights(given: Sequence[str], nets: Mapping[str, str]) -> dict[str, Weights]:
+    """Public weights by preset, from NAME=FILE; hashed once, here."""
+    found = {}
+    for one in given:
+        name, _, file = one.partition("=")
+        preset = nets.get(name, name)
+        if preset not in nets.values() or not Path(file).is_file():
+            word = (
+                f"there is no file {file!r}" if preset in nets.values() else f"the grid has no net {name!r}"
+            )
+            raise DftError(f"--weights {one}: {word}", "give the net and its file: --weights ResNet50=FILE")
+        found[preset] = Weights(Path(file).resolve(), sha256_file(Path(file)))
+    return found
 
 
 def _rounds(index: DataIndex, asked: Sequence[int], usual: int) -> list[int | None]:

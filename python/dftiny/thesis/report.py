@@ -40,6 +40,7 @@ def save_setting(out: Path, grid: Grid, index: DataIndex, digest: str) -> None:
         "conditions": list(grid.conditions),
         "groups": [g.place.as_posix() for g in grid.groups],
         "steps": steps,
+        "weights": sorted({c.net: c.weights.file.name for g in grid.groups for c in g.cells if c.weights}.items()),
     })  # fmt: skip
 
 
@@ -93,6 +94,12 @@ def _heading(setting: dict[str, Any], sheets: Sequence[Sheet]) -> list[str]:
         lines.append(
             "the platforms are imitated (-like: JPEG as they may do it), the fakes are simulated up-sampling traces"
         )
+    public = [
+        f"{net} begins with {name}, frozen where supervised" for net, name in setting.get("weights", [])
+    ]
+    lines += public or [
+        "no public weights: supervised trains the whole net, the thesis a head on frozen ImageNet backbones"
+    ]
     return lines + ([f"steps of a cell, where not the recipe's: {steps}"] if steps else [])
 
 

@@ -33,6 +33,7 @@ class Wishes:
     seeds: int | None = None
     steps: int | None = None
     jobs: int = 2
+    weights: tuple[str, ...] = ()
 
 
 def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False) -> None:
@@ -41,7 +42,15 @@ def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False)
     digest = read_manifest(data, "data").digest
     index = load_index(data)
     name = "quick" if wishes.quick else "full"
-    wanted = grid(name, index, nets=wishes.nets, folds=wishes.folds, seeds=wishes.seeds, steps=wishes.steps)
+    wanted = grid(
+        name,
+        index,
+        nets=wishes.nets,
+        folds=wishes.folds,
+        seeds=wishes.seeds,
+        steps=wishes.steps,
+        weights=wishes.weights,
+    )
     missing = _missing(wanted, digest, out)
     plan = plan_of(wanted, missing, pace_of(wanted, data, out, wishes.jobs), index, wishes.jobs)
     print(plan.text())

@@ -35,6 +35,7 @@ def train_cell(cell: Cell, data: Path, folder: Path) -> None:
             steps=cell.steps,
             start=None if cell.start is None else folder / cell.start,
             threads=1,
+            weights=None if cell.weights is None else cell.weights.file,
             thresholds_for=(PRE,),  # the sheet's thresholds are chosen in score, for all cells in one pass
         )
 

@@ -117,6 +117,31 @@ def test_choices_and_their_errors() -> None:
         )
 
 
+def test_public_weights_make_it_the_thesis_frozen_backbone(tmp_path: Path) -> None:
+    file = tmp_path / "resnet50.pth"
+    file.write_bytes(b"weights")
+    made = grid("full", index_of(), nets=["ResNet50", "PhiNet=phinet_thesis"], weights=[f"ResNet50={file}"])
+    assert made.nets == {"ResNet50": "resnet50", "PhiNet": "phinet_thesis"}
+    resnet, phinet = made.groups[0], made.groups[1]
+    supervised = resnet.cell("supervised")
+    assert supervised.recipe == "frozen" and supervised.weights is not None
+    assert supervised.weights.sha256 == hashlib.sha256(b"weights").hexdigest()
+    assert resnet.cell("mixed").weights == resnet.cell("simclr").weights == supervised.weights
+    assert resnet.cell("random").weights is None and resnet.cell("head_telegram-like").weights is None
+    assert phinet.cell("supervised").recipe == "supervised" and phinet.cell("supervised").weights is None
+    file.write_bytes(b"other")
+    other = grid("full", index_of(), nets=["ResNet50"], weights=[f"resnet50={file}"]).groups[0]
+    for method in ("supervised", "head_telegram-like", "simclr_head"):
+        assert key_of(resnet.cell(method), resnet, "d") != key_of(other.cell(method), other, "d")
+    assert key_of(resnet.cell("random"), resnet, "d") == key_of(other.cell("random"), other, "d")
+    with pytest.raises(DftError, match="no file 'gone'"):
+        grid("full", index_of(), weights=["ResNet50=gone"])
+    with pytest.raises(DftError, match="no net 'VGG'"):
+        grid("full", index_of(), weights=[f"VGG={file}"])
+    with pytest.raises(DftError, match="no net 'PhiNet=vgg'"):
+        grid("full", index_of(), nets=["PhiNet=vgg"])
+
+
 def test_a_key_changes_with_whatever_a_cell_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     group = grid("quick", index_of()).groups[0]
     cell = group.cell("head_telegram-like")
