@@ -6,6 +6,7 @@
 
 #include "dft/crc.h"
 #include "dft/memory.h"
+#include "dft/proofs.h"
 #include "dft/stackmeter.h"
 #include "dft_protocol.h"
 
@@ -41,20 +42,19 @@ static int8_t input_byte(uint32_t index) {
     return (int8_t)(uint8_t)(mixed >> 24);
 }
 
-/* A probe carries no context. Sums lie where operators' ticks do, which a self-test spoils. */
-static const dft_proof *proofs;
-static uint32_t proofs_n;
-
+/* Sums lie where operators' ticks do, which a self-test spoils. */
 static void sum_row(uint32_t op, uint32_t row, const int8_t *bytes) {
-    if (op < proofs_n && proofs[op].row_bytes != 0u) {
-        dft_op_ticks[op] += ~dft_crc(DFT_CRC_START ^ row, (const uint8_t *)bytes, proofs[op].row_bytes);
+    const dft_proofs *proofs = &dft_the_proofs;
+    if (op < proofs->ops_n && proofs->ops[op].row_bytes != 0u) {
+        dft_op_ticks[op] += ~dft_crc(DFT_CRC_START ^ row, (const uint8_t *)bytes, proofs->ops[op].row_bytes);
     }
 }
 
 /* The first operator whose sum is wrong, or their number. */
 static uint32_t first_wrong(void) {
+    const dft_proof *proof = dft_the_proofs.ops;
     uint32_t op = 0;
-    while (op < proofs_n && (proofs[op].row_bytes == 0u || dft_op_ticks[op] == proofs[op].sum)) {
+    while (op < dft_the_proofs.ops_n && (proof[op].row_bytes == 0u || dft_op_ticks[op] == proof[op].sum)) {
         op++;
     }
     return op;
@@ -65,7 +65,8 @@ static uint32_t first_wrong(void) {
 static uint32_t check_network(const dft_engine *engine, uint32_t *detail) {
     dft_tensor in = {NULL, 0};
     dft_tensor out = {NULL, 0};
-    if (engine->proofs_n == 0u || engine->proofs_n > dft_op_ticks_n ||
+    const uint32_t proofs_n = dft_the_proofs.ops_n;
+    if (proofs_n == 0u || proofs_n > dft_op_ticks_n || engine->set_probe == NULL ||
         engine->open(dft_regions, dft_regions_n, &in, &out) != DFT_OK || in.data == NULL) {
         return DFT_SELFTEST_ABSENT;
     }
@@ -73,8 +74,6 @@ static uint32_t check_network(const dft_engine *engine, uint32_t *detail) {
         in.data[i] = input_byte(i);
     }
     memset(dft_op_ticks, 0, dft_op_ticks_n * sizeof dft_op_ticks[0]);
-    proofs = engine->proofs;
-    proofs_n = engine->proofs_n;
     engine->set_hook(NULL); /* nobody is served meanwhile; commands.c sets it again */
     engine->set_probe(sum_row);
     const dft_status ran = engine->invoke();
@@ -86,7 +85,7 @@ static uint32_t check_network(const dft_engine *engine, uint32_t *detail) {
     }
     *detail = 0;
     for (uint32_t op = 0; op < proofs_n; op++) {
-        *detail += proofs[op].row_bytes != 0u ? 1u : 0u;
+        *detail += dft_the_proofs.ops[op].row_bytes != 0u ? 1u : 0u;
     }
     return DFT_SELFTEST_PASSED;
 }

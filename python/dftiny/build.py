@@ -188,8 +188,9 @@ def _tflm_version(job: _Job) -> dict[str, str]:
 def _lay_out(job: _Job, bundle: Path | None) -> None:
     """Bundle and generated files beside the objects: CMake then names objects without this machine's paths."""
     generate(bundle, job.board, job.engine, job.folder / "gen")
-    if bundle is not None and (bundle / "src").is_dir():
-        shutil.copytree(bundle / "src", job.folder / "bundle" / "src")
+    for part in () if bundle is None else (bundle / name for name in ("src", "selftest")):
+        if part.is_dir():
+            shutil.copytree(part, job.folder / "bundle" / part.name)
     if bundle is not None and job.engine == "tflm":
         (job.folder / "bundle").mkdir(exist_ok=True)
         shutil.copy2(bundle / "model.tflite", job.folder / "bundle" / "model.tflite")

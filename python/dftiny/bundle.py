@@ -193,6 +193,7 @@ def write_bundle(
     """
     from dftiny.budget import budget
     from dftiny.codegen.model_c import model_c
+    from dftiny.codegen.proofs_c import selftest_c
     from dftiny.target import load_target
 
     g = graphs.load(folder / MODEL, name=labels.name)
@@ -212,9 +213,11 @@ def write_bundle(
     for name, array in ((GOLDEN_INPUTS, golden), (GOLDEN_OUTPUTS, int8.run(g, golden))):
         with atomic_write(folder / name) as f:
             np.save(f, array)
-    for name, text in model_c(g, placed, bundle_digest=bundle_digest(info), aligns=aligns).items():
-        with atomic_write(folder / "src" / name, "w") as f:
-            f.write(text)
+    sources = model_c(g, placed, bundle_digest=bundle_digest(info), aligns=aligns)
+    for below, texts in (("src", sources), ("selftest", selftest_c(placed))):
+        for name, text in texts.items():
+            with atomic_write(folder / below / name, "w") as f:
+                f.write(text)
     manifest = write_manifest(
         folder,
         "bundle",

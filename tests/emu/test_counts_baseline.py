@@ -27,7 +27,7 @@ COUNTS = Counts(
     model="a net", core="m7", target="stm32h743", misfit="", macs=10, instructions=10_000, highest=10_000, rest=10,
     ops=(OpCounts(0, "x", "CONV_2D", 10, 4000, None), OpCounts(1, "y", "CONV_2D", 0, 5990, None)),
     classes={}, functions={}, spills=0, spills_of={}, cycles_modelled=None, cycles_guessed_blocks=0, hot=(), code_bytes=1000,
-    const_bytes=100, weight_bytes=50, wide_bytes=0, ram_bytes=500, lower_bound_bytes=500, stack_bytes=200, inputs=1,
+    const_bytes=100, weight_bytes=50, wide_bytes=0, output_channels=3, table_bytes=0, ram_bytes=500, lower_bound_bytes=500, stack_bytes=200, inputs=1,
     compared_with="TFLM", bit_exact=True,
 )  # fmt: skip
 

@@ -8,6 +8,7 @@
 #include "dft/commands.h"
 #include "dft/frame.h"
 #include "dft/memory.h"
+#include "dft/proofs.h"
 
 #define IN_BYTES 300u
 #define OUT_BYTES 4u
@@ -24,6 +25,8 @@ const uint32_t dft_staging_bytes = IN_BYTES;
 static int16_t evidence[256];
 static const int32_t high[2] = {100, 100}, low[2] = {-100, -100};
 const dft_verdict_model dft_the_verdict = {2, evidence, high, low, high, low, high, low};
+
+const dft_proofs dft_the_proofs = {NULL, 0};
 
 static int8_t arena[IN_BYTES];
 static dft_op_hook hook;

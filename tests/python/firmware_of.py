@@ -10,6 +10,7 @@ from dftiny.artifact import write_json, write_manifest
 from dftiny.budget import region_specs
 from dftiny.build import build
 from dftiny.codegen.model_c import model_c
+from dftiny.codegen.proofs_c import selftest_c
 from dftiny.graph import Graph
 from dftiny.plan import plan
 from dftiny.target import load_target
@@ -29,6 +30,10 @@ def linked(graph: Graph, board: str, target: str, folder: Path) -> dict[str, Any
     write_json(bundle / "bundle.json", value)
     for name, text in model_c(graph, layout, bundle_digest=bytes(range(32))).items():
         (bundle / "src" / name).write_text(text, encoding="utf-8")
-    write_manifest(bundle, "bundle", files=["bundle.json", "src/dft_model.c", "src/dft_model.h"])
+    (bundle / "selftest").mkdir()
+    for name, text in selftest_c(layout).items():
+        (bundle / "selftest" / name).write_text(text, encoding="utf-8")
+    files = [p.relative_to(bundle).as_posix() for p in bundle.rglob("*.*")]
+    write_manifest(bundle, "bundle", files=sorted(files))
     build(bundle, board, folder / "build")
     return json.loads((folder / "build" / "size.json").read_text(encoding="utf-8"))

@@ -33,13 +33,6 @@ typedef void (*dft_op_hook)(uint32_t op);
  * window covers. For engines generated to take their input row by row, whose `open` gives an input without data. */
 typedef void (*dft_row_reader)(void *context, uint32_t row, int8_t *to, uint32_t bytes);
 
-/* What the self-test holds an operator to: the sum, modulo 2^32, over the rows of its output of CRC-32 of the row's bytes,
- * begun with the row's index, for the input that selftest.c makes. row_bytes 0: nothing is known of this operator. */
-typedef struct dft_proof {
-    uint32_t row_bytes;
-    uint32_t sum;
-} dft_proof;
-
 /* Called with each row of an operator's output when it is complete. */
 typedef void (*dft_probe)(uint32_t op, uint32_t row, const int8_t *bytes);
 
@@ -54,9 +47,7 @@ typedef struct dft_engine {
     uint32_t (*memory_used)(void); /* bytes of the lent regions in use */
     void (*set_hook)(dft_op_hook hook);
     void (*set_reader)(dft_row_reader reader, void *context); /* null: the input is written before invoke */
-    const dft_proof *proofs;            /* of the first proofs_n operators */
-    uint32_t proofs_n;                  /* 0 where nothing is known */
-    void (*set_probe)(dft_probe probe); /* null where there are no proofs */
+    void (*set_probe)(dft_probe probe); /* null where nothing shows its rows */
 } dft_engine;
 
 extern const dft_engine dft_the_engine;

@@ -30,7 +30,7 @@ def aot_need(graph: Graph, target: Target, wishes: Wishes) -> tuple[EngineNeed, 
     layout, arenas, reasons = _activations(graph, target, wishes)
     code = model_code(layout)
     code_bytes = base.flash_bytes + sizes.kernels(code.functions, target.core)
-    code_bytes += run_bytes(code) + _ARENA_FLASH_BYTES * (len(arenas) - 1)
+    code_bytes += code.selftest_bytes + run_bytes(code) + _ARENA_FLASH_BYTES * (len(arenas) - 1)
     assumed = f"code size was not measured for {target.name}: the largest known one is assumed"
     need = EngineNeed(
         arenas=arenas,

@@ -15,12 +15,11 @@ import numpy as np
 from dftiny import spec
 from dftiny.codegen.c_text import int_array, struct, struct_array
 from dftiny.codegen.guard import banner
-from dftiny.codegen.proofs_c import proofs_c
 from dftiny.codegen.segments_c import segments_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
-from dftiny.kernels.count import distinct_constants, kernel_headers, proofs_n, runs
+from dftiny.kernels.count import distinct_constants, kernel_headers, runs
 from dftiny.kernels.rows import RowCall
 from dftiny.plan import Placement, Plan, PlannedSegment
 
@@ -58,7 +57,6 @@ def model_c(
         *(_constant(names[key], const) for key, const in constants.items()),
         *_all_params(plan, names),
         segments_c(plan, regions),
-        proofs_c(plan),
         _run(plan, names, regions),
         _engine(graph, plan, regions, aligns or {}),
     ]
@@ -183,8 +181,6 @@ const dft_engine dft_the_engine = {{
     .invoke = dft_aot_invoke,
     .memory_used = dft_aot_memory_used,
     .set_hook = dft_aot_set_hook,
-    .proofs = proofs,
-    .proofs_n = {proofs_n(plan)},
     .set_probe = dft_aot_set_probe,
     .set_reader = {"dft_aot_set_reader" if _by_rows(graph, plan) else "0"},
 }};

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from dftiny.budget import region_specs
 from dftiny.codegen.model_c import model_c
 from dftiny.graph import Graph, macs
+from dftiny.kernels.count import distinct_constants
 from dftiny.plan import DEFAULT_WISHES, DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.target import Target
 
+TABLE_ENTRIES = 256
 # Where a model is planned that the chip cannot hold: still worth counting, and said so. Less than the board's PSRAM.
 ENDLESS = RegionSpec("endless", 12 << 20, 32)
 
@@ -38,6 +40,7 @@ class Engine:
     lower_bound_bytes: int
     wide_bytes: int
     misfit: str = ""
+    table_bytes: int = 0
 
 
 def generate(graph: Graph, target: Target, wishes: Wishes = DEFAULT_WISHES) -> Engine:
@@ -55,7 +58,14 @@ def generate(graph: Graph, target: Target, wishes: Wishes = DEFAULT_WISHES) -> E
         made.lower_bound_bytes,
         sum(lane.call.wide_bytes for lane in made.lanes if lane.call is not None),
         misfit,
+        _table_bytes(made),
     )
+
+
+def _table_bytes(made: Plan) -> int:
+    """Bytes of the tables of pointwise functions: one entry for each of 256 values, equal ones once."""
+    found = distinct_constants(made).values()
+    return sum(c.nbytes for c in found if c.role == "tables" and len(c.values) == TABLE_ENTRIES)
 
 
 def _ops(made: Plan) -> tuple[OpFacts, ...]:

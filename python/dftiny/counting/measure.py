@@ -22,6 +22,7 @@ from dftiny.graph import Graph, total_macs
 from dftiny.plan import DEFAULT_WISHES, Wishes
 from dftiny.target import Target
 
+CHANNEL_BYTES = 6  # of constants beyond weights and biases, an output channel: what a PhiNet is allowed
 HOTTEST = 20  # pieces of code that are kept with the counts
 _PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -42,7 +43,8 @@ class OpCounts:
 class Counts:
     """All figures of one model. Sizes in bytes: `code_bytes` of the generated file, kernels and engine, `const_bytes`
     of their read-only data beyond the model's own weights and biases (`weight_bytes`); `ram_bytes` of the lent
-    regions. `rest` are the engine's instructions behind its last operator; `highest` the most that any input took."""
+    regions. `output_channels` are those of the layers with weights; `table_bytes` belong to tables of pointwise functions,
+    `wide_bytes` to weights laid out wider than int8; both lie within `const_bytes`. `rest` are the engine's instructions behind its last operator; `highest` the most that any input took."""
 
     model: str
     core: str
@@ -64,6 +66,8 @@ class Counts:
     const_bytes: int
     weight_bytes: int
     wide_bytes: int
+    output_channels: int
+    table_bytes: int
     ram_bytes: int
     lower_bound_bytes: int
     stack_bytes: int
@@ -71,9 +75,14 @@ class Counts:
     compared_with: str
     bit_exact: bool
 
+    @property
+    def const_allowed_bytes(self) -> int:
+        """What constants beyond weights and biases may take, wide weights left out."""
+        return CHANNEL_BYTES * self.output_channels + self.table_bytes
+
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the baseline."""
-        return asdict(self)
+        return {**asdict(self), "const_allowed_bytes": self.const_allowed_bytes}
 
 
 def inputs_for(found: Graph, n: int) -> np.ndarray:
@@ -131,6 +140,8 @@ def measure(
         const_bytes=image.rodata_bytes - weights,
         weight_bytes=weights,
         wide_bytes=engine.wide_bytes,
+        output_channels=output_channels(found),
+        table_bytes=engine.table_bytes,
         ram_bytes=trace.region_bytes,
         lower_bound_bytes=engine.lower_bound_bytes,
         stack_bytes=trace.stack_bytes,
@@ -157,6 +168,11 @@ def _expected(model: bytes, found: Graph, inputs: np.ndarray) -> tuple[str, np.n
     if tflm.available():
         return "TFLM", tflm.run_tflm(model, inputs)
     return "the oracle (tflite-micro is not installed)", int8.run(found, inputs)
+
+
+def output_channels(found: Graph) -> int:
+    """Channels, summed over the outputs of convolutions and fully connected layers."""
+    return sum(found.tensors[op.outputs[0]].shape[-1] for op in found.ops if op.kind in _PRODUCTS)
 
 
 def weight_bytes(found: Graph) -> int:

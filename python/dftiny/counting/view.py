@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING
 
 from dftiny.counting.cycles import LABEL, MAJOR
-from dftiny.counting.measure import Counts, OpCounts
+from dftiny.counting.measure import CHANNEL_BYTES, Counts, OpCounts
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,11 +60,22 @@ def _headline(c: Counts) -> list[str]:
         + (f"; up to {c.highest:,} on other inputs" if c.highest != c.instructions else ""),
         _cycles(c),
         f"code {c.code_bytes:,} · weights {c.weight_bytes:,} · other constants {c.const_bytes:,}"
-        + (f" (of them wide weights {c.wide_bytes:,})" if c.wide_bytes else "")
         + f" · RAM {c.ram_bytes:,} (bound {c.lower_bound_bytes:,}) · stack {c.stack_bytes:,} bytes",
+        _constants(c),
         f"outputs {'equal' if c.bit_exact else 'DIFFER from'} {c.compared_with} on {c.inputs} inputs",
     ]
     return [*lines, f"does not fit {c.target}: {c.misfit}"] if c.misfit else lines
+
+
+def _constants(c: Counts) -> str:
+    """What the other constants are, beside what a PhiNet may take."""
+    per_channel = CHANNEL_BYTES * c.output_channels
+    rest = c.const_bytes - c.wide_bytes
+    wide = f", and wide weights {c.wide_bytes:,}" if c.wide_bytes else ""
+    return (
+        f"constants {rest:,}{wide}; for a PhiNet {c.const_allowed_bytes:,} are allowed: {CHANNEL_BYTES} bytes for each of "
+        f"{c.output_channels:,} output channels ({per_channel:,}) and tables of pointwise functions ({c.table_bytes:,})"
+    )
 
 
 def _cycles(c: Counts) -> str:

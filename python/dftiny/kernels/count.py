@@ -12,10 +12,10 @@ from dftiny.kernels.rows import RowCall
 from dftiny.plan import Lane, Plan, PlannedSegment
 from dftiny.plan.input_rows import FUNCTION
 
-# Beside the arrays: digest 32, dft_engine 52, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
+# Beside the arrays: digest 32, dft_engine 44, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
-_ENGINE_BYTES = 144
-PROOF_BYTES = 8  # dft_proof, one an operator
+_ENGINE_BYTES = 136
+_PROOF_BYTES = 8  # dft_proof, one an operator, and dft_proofs once
 _BYTE = 0xFF
 HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
 _OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
@@ -40,7 +40,8 @@ class ConstBytes:
 @dataclass(frozen=True)
 class ModelCode:
     """What the generator will write, counted: constants, kernel functions used, segments run, whole-tensor calls,
-    arena offsets and constants passed to those in order, and constant bytes by operator."""
+    arena offsets and constants passed to those in order, constant bytes by operator, and bytes of what only a self-test
+    reads."""
 
     const: ConstBytes
     functions: tuple[str, ...]
@@ -49,6 +50,7 @@ class ModelCode:
     operands: tuple[int, ...]
     const_operands: int
     op_bytes: Mapping[int, int]
+    selftest_bytes: int
 
 
 def model_code(plan: Plan) -> ModelCode:
@@ -59,7 +61,6 @@ def model_code(plan: Plan) -> ModelCode:
     sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for _, c in _calls(plan))
     by_rows = sum(run[0].lanes[0].call is not None for run in runs(plan))
     sizes["params"] += sum(_segment_bytes(s) for s in plan.segments) + by_rows * STRUCT_BYTES["dft_segment"]
-    sizes["params"] += PROOF_BYTES * proofs_n(plan)
     whole = [c for lane in plan.lanes for c in lane.whole]
     place = {p.tensor: p.offset for p in plan.placements}
     return ModelCode(
@@ -70,6 +71,7 @@ def model_code(plan: Plan) -> ModelCode:
         tuple(place[t] for c in whole for t in (*c.inputs, c.output) if isinstance(t, int)),
         sum(isinstance(t, Const) for c in whole for t in c.inputs),
         _op_bytes(plan),
+        _PROOF_BYTES * (proofs_n(plan) + 1),
     )
 
 

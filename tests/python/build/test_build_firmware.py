@@ -124,13 +124,24 @@ def test_a_missing_toolchain_names_its_package(tmp_path: Path, monkeypatch: pyte
         build(None, "nucleo_h743zi", tmp_path / "out", engine="echo")
 
 
+def with_sources(bundle: Path, model: str) -> Path:
+    """The bundle with `model` as its dft_model.c, and nothing for the self-test."""
+    texts = {
+        "src/dft_model.c": model,
+        "selftest/dft_proofs.c": '#include "dft/proofs.h"\nconst dft_proofs dft_the_proofs = {0};\n',
+    }
+    for name, text in texts.items():
+        (bundle / name).parent.mkdir()
+        (bundle / name).write_text(text)
+    write_manifest(bundle, "bundle", files=["bundle.json", *texts])
+    return bundle
+
+
 def test_what_does_not_compile_is_said_in_one_sentence(tmp_path: Path) -> None:
-    bundle = bundle_of(tmp_path / "bundle", "axi", 64)
-    (bundle / "src").mkdir()
-    (bundle / "src" / "dft_model.c").write_text(
-        "int broken(void);\nint broken(void) { return nothing_like_it; }\n"
+    bundle = with_sources(
+        bundle_of(tmp_path / "bundle", "axi", 64),
+        "int broken(void);\nint broken(void) { return nothing_like_it; }\n",
     )
-    write_manifest(bundle, "bundle", files=["bundle.json", "src/dft_model.c"])
     with pytest.raises(CheckFailed, match=r"did not build: bundle/src/dft_model.c:2.*error.*nothing_like_it"):
         build(bundle, "mps2_an500", tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -138,12 +149,9 @@ def test_what_does_not_compile_is_said_in_one_sentence(tmp_path: Path) -> None:
 
 def test_a_region_that_overflows_is_named(tmp_path: Path) -> None:
     """The linker refuses what the generator cannot foresee: constants that fill the flash."""
-    bundle = bundle_of(tmp_path / "bundle", "axi", 64)
-    (bundle / "src").mkdir()
     source = '#include "dft/engine.h"\nextern const char much[];\nconst char much[3 << 20] = {1};\n'
     source += "const dft_engine dft_the_engine = {.name = much};\n"
-    (bundle / "src" / "dft_model.c").write_text(source)
-    write_manifest(bundle, "bundle", files=["bundle.json", "src/dft_model.c"])
+    bundle = with_sources(bundle_of(tmp_path / "bundle", "axi", 64), source)
     with pytest.raises(CheckFailed, match="region `flash' overflowed"):
         build(bundle, "mps2_an500", tmp_path / "out")
 

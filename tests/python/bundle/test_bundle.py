@@ -57,6 +57,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert b.logits(y).shape == (4,)
     assert b.logits(y)[0] == (float(y[0, 0]) - 3) * 0.25
     assert {p.name for p in (b.folder / "src").iterdir()} == {"dft_model.c", "dft_model.h"}
+    assert {p.name for p in (b.folder / "selftest").iterdir()} == {"dft_proofs.c"}
 
 
 def test_two_bundles_of_one_model_are_equal_to_the_byte(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_the_digest_is_that_of_bundle_json_and_stands_in_the_c(tmp_path: Path) -
     assert str(b.digest[0]) in source.split("digest[")[1][:80] or f"{b.digest[0]:#04x}" in source
 
 
-@pytest.mark.parametrize("name", ["model.tflite", "bundle.json", "golden/outputs.npy", "src/dft_model.c"])
+@pytest.mark.parametrize("name", ["model.tflite", "bundle.json", "src/dft_model.c", "selftest/dft_proofs.c"])
 def test_a_changed_file_is_noticed(tmp_path: Path, name: str) -> None:
     b = write(tmp_path / "b")
     path = b.folder / name
