@@ -96,6 +96,8 @@ DFT_CONV_SHIFT(mixed)
 extern dft_conv_code dft_conv_k4, dft_conv_k8, dft_conv_k12, dft_conv_k16, dft_conv_k20, dft_conv_k24, dft_conv_k28,
     dft_conv_k32, dft_conv_k36, dft_conv_k40, dft_conv_k44, dft_conv_k48, dft_conv_k52, dft_conv_k56, dft_conv_k60,
     dft_conv_k64, dft_conv_loop;
+/* One body with either loads, whatever the build chose: the self-test times both. */
+extern dft_conv_code dft_conv_k32_ldrd, dft_conv_k32_ldr;
 #else
 #define DFT_CONV_CODE(name) 0
 #endif

@@ -6,7 +6,7 @@
 
 #define DFT_SUM_LEFT1 21u /* TFLite's fixed left shift of 20, and the doubling */
 
-static DFT_NOINLINE void run(const dft_exact_sum_rows_params *p, const int8_t *a, const int8_t *b, int8_t *out)
+static DFT_NOINLINE void sum_run(const dft_exact_sum_rows_params *p, const int8_t *a, const int8_t *b, int8_t *out)
 {
     for (uint32_t n = p->pair.run; n > 0; n--) {
         int32_t va = dft_requant(*a++ - p->zp_a, p->mult_a, DFT_SUM_LEFT1, p->right_a);
@@ -22,7 +22,7 @@ void dft_exact_sum_rows(const void *params, const dft_event *event)
     const int8_t *a = event->in[0], *b = dft_second(&p->pair, p->constant, event);
     int8_t *out = event->out[0];
     for (uint32_t i = p->pair.runs; i > 0; i--, a += p->pair.run, b += p->pair.step, out += p->pair.run) {
-        run(p, a, b, out);
+        sum_run(p, a, b, out);
     }
     dft_fused(&p->pair, p->table, event);
 }

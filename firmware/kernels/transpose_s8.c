@@ -4,7 +4,7 @@
 
 #include "dft_kernels.h"
 
-static void run(const int8_t *in, int32_t at, uint32_t n, int32_t stride, int8_t *out)
+static void copy_run(const int8_t *in, int32_t at, uint32_t n, int32_t stride, int8_t *out)
 {
     if (stride == 1) {
         memcpy(out, in + at, n);
@@ -23,7 +23,7 @@ void dft_transpose_s8(const dft_transpose *p, const int8_t *in, int8_t *out)
         for (uint32_t j = 0; j < p->n[1]; j++, aj += p->stride[1]) {
             int32_t ak = aj;
             for (uint32_t k = 0; k < p->n[2]; k++, ak += p->stride[2], out += p->n[3]) {
-                run(in, ak, p->n[3], p->stride[3], out);
+                copy_run(in, ak, p->n[3], p->stride[3], out);
             }
         }
     }

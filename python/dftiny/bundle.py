@@ -193,7 +193,7 @@ def write_bundle(
     """
     from dftiny.budget import budget
     from dftiny.codegen.model_c import model_c
-    from dftiny.codegen.proofs_c import selftest_c
+    from dftiny.codegen.selftest_c import selftest_c
     from dftiny.target import load_target
 
     g = graphs.load(folder / MODEL, name=labels.name)

@@ -34,20 +34,22 @@ INDIRECT: dict[str, tuple[str, ...]] = {
         ("dft_depthwise_wide_5_*", "dft_depthwise_wide_7_*", "dft_depthwise_wide_weights_*"),
     ),
     "block": ("dft_depthwise_line_*", "dft_depthwise_pair_*"),
-    "check_stack": ("dft_the_board",),
+    **dict.fromkeys(("check_stack", "run_vector", "check_vector"), ("dft_the_board", "dft_vector_*")),
     **dict.fromkeys(
         ("check_network", "dft_selftest_run"),
-        ("dft_the_board", "dft_the_engine", "board_checks", "checks", "selftests"),
+        ("dft_the_board", "dft_the_engine", "board_checks", "checks", "selftests", "dft_vector_*"),
     ),
     # The lanes of the generated model, and its probe; which of these functions calls them is up to inlining.
-    **dict.fromkeys(("show", "dft_run_segment", "run_script", "run_next", "run_event"), ("l*", "sum_row")),
+    **dict.fromkeys(
+        ("show", "dft_run_segment", "run_script", "run_next", "run_event"), ("l*", "vector_*", "sum_row")
+    ),
     # Whatever the operator hook comes back to must not reach the engine again: only these do (after inlining, by caller).
     **dict.fromkeys(("main", "dft_app_run", "step", "do_run"), ("dft_the_board", "dft_the_engine")),
     **dict.fromkeys(("dft_session_open", "dft_session_work"), ("dft_the_board", "dft_the_engine")),
     "*": ("dft_the_board",),
 }
 # Assembly of kernels/m7 whose jumps stay in the frame of the function that was called: bodies, epilogues, tiles.
-JUMPS = re.compile(r"dft_conv_(k\d+|loop)$|dft_depthwise_\w+_run$")
+JUMPS = re.compile(r"dft_conv_(k\d+(_ldrd?)?|loop)$|dft_depthwise_\w+_run$")
 # Only these files' functions may call through a pointer without being named above (after inlining, by caller).
 ANY_TABLE = (
     "dft_session_",

@@ -26,7 +26,7 @@ static int16_t evidence[256];
 static const int32_t high[2] = {100, 100}, low[2] = {-100, -100};
 const dft_verdict_model dft_the_verdict = {2, evidence, high, low, high, low, high, low};
 
-const dft_proofs dft_the_proofs = {NULL, 0};
+const dft_proofs dft_the_proofs = {NULL, 0, NULL, 0};
 
 static int8_t arena[IN_BYTES];
 static dft_op_hook hook;

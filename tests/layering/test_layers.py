@@ -38,6 +38,7 @@ LEVEL = {
     "dftiny.budget": 1,
     "dftiny.code_size": 1,
     "dftiny.cost": 1,
+    "dftiny.vectors": 1,
     "dftiny.metrics": 1,
     "dftiny.verdict": 1,
     "dftiny.verdict.validation": 3,

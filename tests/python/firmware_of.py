@@ -10,7 +10,7 @@ from dftiny.artifact import write_json, write_manifest
 from dftiny.budget import region_specs
 from dftiny.build import build
 from dftiny.codegen.model_c import model_c
-from dftiny.codegen.proofs_c import selftest_c
+from dftiny.codegen.selftest_c import selftest_c
 from dftiny.graph import Graph
 from dftiny.plan import plan
 from dftiny.target import load_target

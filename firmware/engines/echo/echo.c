@@ -56,7 +56,7 @@ static dft_status echo_invoke(void) {
 
 static uint32_t echo_memory_used(void) { return need.bytes; }
 
-const dft_proofs dft_the_proofs = {NULL, 0};
+const dft_proofs dft_the_proofs = {NULL, 0, NULL, 0};
 
 const dft_engine dft_the_engine = {
     .name = "echo",

@@ -13,9 +13,20 @@ typedef struct dft_proof {
     uint32_t sum;
 } dft_proof;
 
+/* A made-up layer of one family of kernels. `sum` is CRC-32 of its output for the input that selftest.c makes. */
+typedef struct dft_vector {
+    const char *name;                    /* at most 15 characters */
+    void (*run)(int8_t *const *memory);  /* one block, aligned to 32, of … */
+    uint32_t bytes;
+    uint16_t in, in_bytes, out, out_bytes; /* where they lie in it */
+    uint32_t sum;
+} dft_vector;
+
 typedef struct dft_proofs {
     const dft_proof *ops; /* of the first ops_n operators */
     uint32_t ops_n;       /* 0 where nothing is known */
+    const dft_vector *const *vectors;
+    uint32_t vectors_n;
 } dft_proofs;
 
 extern const dft_proofs dft_the_proofs;

@@ -6,15 +6,20 @@
  *   in: r5, r9 biases; out: r1 behind the state's first four words, r10, r11 multipliers, r12 rounding
  *
  * 0.6875 instructions a product: of a pair of k's a LDRD of weights, two of pixels and eight SMLAD.
- * DFT_CONV_PAIRED_LOADS is the choice for those who can measure cycles. */
+ * DFT_CONV_PAIRED_LOADS is the choice for those who can measure cycles: a board's self-test times both. */
 #include "dft_conv_m7.h"
+
+#if !defined(DFT_CONV_PAIRED_LOADS)
+#define LOADS ldrd
+#else
+#define LOADS ldr
+#endif
 
     .syntax unified
     .thumb
 
-#if !defined(DFT_CONV_PAIRED_LOADS)
     /* Two products a sum, added to a0 … b2. */
-    .macro two_k a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
+    .macro two_k_ldrd a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
     ldrd    r10, r11, [r1], #8
     ldrd    r12, lr, [r0], #8
     smlad   r2, r12, r10, \a0
@@ -29,12 +34,12 @@
     .endm
 
     /* Pointers stand where they should already. */
-    .macro behind quads
+    .macro behind_ldrd quads
     .endm
-#else
+
     /* The same with fewer cycles in llvm-mca's model (.56 instead of .69 a product) and more instructions (.875): a LDR
      * without writeback issues together with a SMLAD, a LDRD alone. Offsets from r0 and r1 count up within a body. */
-    .macro two_k a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
+    .macro two_k_ldr a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
     ldr     r10, [r1, #k_bytes]
     ldr     r12, [r0, #2 * k_bytes]
     ldr     r11, [r1, #k_bytes + 4]
@@ -53,17 +58,16 @@
     .endm
 
     /* Moves the pointers behind `quads`. */
-    .macro behind quads
+    .macro behind_ldr quads
     add     r1, r1, #16 * (\quads)
     add     r0, r0, #32 * (\quads)
     .set    k_bytes, 0
     .endm
     .set    k_bytes, 0
-#endif
 
     /* The first of a tile starts from the biases. */
-    .macro first_two_k
-    two_k   r5, r5, r5, r9, r9, r9
+    .macro first_two_k loads
+    two_k_\loads r5, r5, r5, r9, r9, r9
     .endm
 
     .macro to_epilogue
@@ -78,27 +82,42 @@
 \name:
     .endm
 
-    .macro body k
-    function dft_conv_k\k
-    first_two_k
+    .macro body name k loads
+    function \name
+    first_two_k \loads
     .rept   (\k) / 2 - 1
-    two_k
+    two_k_\loads
     .endr
-    behind  (\k) / 4
+    behind_\loads (\k) / 4
     to_epilogue
-    .size   dft_conv_k\k, . - dft_conv_k\k
+    .size   \name, . - \name
     .endm
 
     .irp    k, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64
-    body    \k
+    body    dft_conv_k\k, \k, LOADS
     .endr
+
+    /* For the self-test, which times both; the linker drops them where there is none. */
+    body    dft_conv_k32_ldrd, 32, ldrd
+    body    dft_conv_k32_ldr, 32, ldr
+
+    .macro loop_first loads
+    first_two_k \loads
+    two_k_\loads
+    behind_\loads 1
+    .endm
+
+    .macro loop_rest loads
+    .rept   2 * LOOP_QUADS
+    two_k_\loads
+    .endr
+    behind_\loads LOOP_QUADS
+    .endm
 
     /* Weights are not doubled here: the sums are, there are fewer of them.
      * One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the panel. */
     function dft_conv_loop
-    first_two_k
-    two_k
-    behind  1
+    loop_first LOADS
     vmov    r10, s0
 #if defined(DFT_CONV_PAIRED_LOADS)
     vmov    r12, s2                             /* bytes of the panel that the jump skips */
@@ -110,10 +129,7 @@
     .if     (0b - dft_conv_loop) != LOOP_AT
     .error  "LOOP_AT does not fit the code"
     .endif
-    .rept   2 * LOOP_QUADS
-    two_k
-    .endr
-    behind  LOOP_QUADS
+    loop_rest LOADS
     vmov    r10, s1
     cmp     r1, r10
     bne.w   0b

@@ -12,6 +12,7 @@ from dftiny.graph import Graph
 from dftiny.kernels.count import model_code
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.target import NULL_BYTES, Target
+from dftiny.vectors import vectors_of
 
 # Each arena costs a name, a region record and a need record in flash, beyond the base measured with one arena.
 _ARENA_FLASH_BYTES = 32
@@ -29,8 +30,15 @@ def aot_need(graph: Graph, target: Target, wishes: Wishes) -> tuple[EngineNeed, 
     base = sizes.base_of(target.name)
     layout, arenas, reasons = _activations(graph, target, wishes)
     code = model_code(layout)
-    code_bytes = base.flash_bytes + sizes.kernels(code.functions, target.core)
-    code_bytes += code.selftest_bytes + run_bytes(code) + _ARENA_FLASH_BYTES * (len(arenas) - 1)
+    tried = vectors_of(layout)
+    functions = {*code.functions, *(name for v in tried for name in v.functions)}
+    code_bytes = base.flash_bytes + sizes.kernels(functions, target.core)
+    code_bytes += (
+        code.selftest_bytes
+        + sum(v.bytes for v in tried)
+        + run_bytes(code)
+        + _ARENA_FLASH_BYTES * (len(arenas) - 1)
+    )
     assumed = f"code size was not measured for {target.name}: the largest known one is assumed"
     need = EngineNeed(
         arenas=arenas,
@@ -45,7 +53,7 @@ def aot_need(graph: Graph, target: Target, wishes: Wishes) -> tuple[EngineNeed, 
         reasons=reasons,
         notes=() if base.measured else (assumed,),
         plan=None if reasons else layout,
-        copied=_copied(target, sizes, code.functions),
+        copied=_copied(target, sizes, sorted(functions)),
     )
     return need, layout
 

@@ -43,24 +43,39 @@ def model_c(
         raise DftError(
             f"{graph.name} is spread over {len(regions)} memory regions, the engine knows {MAX_REGIONS}"
         )
-    constants = distinct_constants(plan)
-    names = {key: f"k{i}" for i, key in enumerate(constants)}
     parts = [
         banner("constants and schedule of one model"),
         '#include "dft_model.h"\n',
+        *includes_c(plan),
+        int_array("uint8_t", "digest", np.frombuffer(bundle_digest, np.uint8)),
+        *schedule_c(plan, regions),
+        _engine(graph, plan, regions, aligns or {}),
+    ]
+    return {"dft_model.c": "\n".join(parts), "dft_model.h": _header(graph, plan)}
+
+
+def includes_c(plan: Plan) -> list[str]:
+    """What a file with the schedule of `plan` includes, and its guards."""
+    return [
         '#include "dft_aot.h"',
         '#include "dft_kernels.h"',
         *(f'#include "{header}"' for header in kernel_headers(plan)),
         '#include "dft_run.h"\n',
         _guards(plan),
-        int_array("uint8_t", "digest", np.frombuffer(bundle_digest, np.uint8)),
+    ]
+
+
+def schedule_c(plan: Plan, regions: Sequence[str]) -> list[str]:
+    """Constants k<n>, parameters p<lane>, lanes l<n>, m<lane>, scripts s<n>, segments g<n> and the function `run`, all
+    static; `regions` in the order in which `run` is given their bases."""
+    constants = distinct_constants(plan)
+    names = {key: f"k{i}" for i, key in enumerate(constants)}
+    return [
         *(_constant(names[key], const) for key, const in constants.items()),
         *_all_params(plan, names),
         segments_c(plan, regions),
         _run(plan, names, regions),
-        _engine(graph, plan, regions, aligns or {}),
     ]
-    return {"dft_model.c": "\n".join(parts), "dft_model.h": _header(graph, plan)}
 
 
 def kernels_version() -> int:

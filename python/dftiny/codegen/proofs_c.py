@@ -2,7 +2,7 @@
 
 The rows come from the oracle, the input from a formula that firmware/src/selftest.c repeats: eight bytes an operator are
 enough to find, on silicon and without a host, the first operator whose bits are wrong. No inference reads them: they are
-a file of their own, that only firmware with a self-test links. Called by bundle.py.
+files of their own, which only firmware with a self-test links. Called by selftest_c.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from dftiny import int8
-from dftiny.codegen.guard import banner
 from dftiny.kernels.count import proofs_n
 from dftiny.plan import Lane, Plan
 from dftiny.plan.input_rows import FUNCTION, KIND
@@ -57,21 +56,8 @@ def _lane_sum(lane: Lane, tensors: dict[int, np.ndarray]) -> int:
     return row_sum(tensors[lane.writes], lane.shape.rows)
 
 
-def selftest_c(plan: Plan) -> dict[str, str]:
-    """Name → text of what only firmware with a self-test links: a bundle's folder `selftest`."""
-    return {"dft_proofs.c": proofs_c(plan)}
-
-
-def proofs_c(plan: Plan) -> str:
-    """Text of dft_proofs.c, which defines `dft_the_proofs`: one an operator up to the last one that runs."""
+def operators_c(plan: Plan) -> str:
+    """`ops`, the table of sums: one an operator up to the last one that runs."""
     found = proofs(plan)
     lines = ",\n".join(f"    {{{n}u, 0x{total:08X}u}}" for n, total in found)
-    return f"""{banner("what the self-test holds a model to")}
-#include "dft/proofs.h"
-
-static const dft_proof ops[{len(found)}] = {{
-{lines},
-}};
-
-const dft_proofs dft_the_proofs = {{ops, {len(found)}u}};
-"""
+    return f"static const dft_proof ops[{len(found)}] = {{\n{lines},\n}};\n"

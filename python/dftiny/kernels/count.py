@@ -14,7 +14,7 @@ from dftiny.plan.input_rows import FUNCTION
 
 # Beside the arrays: digest 32, dft_engine 44, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
-_ENGINE_BYTES = 136
+ENGINE_BYTES = 136
 _PROOF_BYTES = 8  # dft_proof, one an operator, and dft_proofs once
 _BYTE = 0xFF
 HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
@@ -55,7 +55,7 @@ class ModelCode:
 
 def model_code(plan: Plan) -> ModelCode:
     """Count the generated code of `plan`."""
-    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": _ENGINE_BYTES}
+    sizes = {"weights": 0, "channels": 0, "tables": 0, "params": ENGINE_BYTES}
     for const in distinct_constants(plan).values():
         sizes[const.role] += _word(const.nbytes)
     sizes["params"] += sum(_word(STRUCT_BYTES[c.struct]) for _, c in _calls(plan))
@@ -65,7 +65,7 @@ def model_code(plan: Plan) -> ModelCode:
     place = {p.tensor: p.offset for p in plan.placements}
     return ModelCode(
         ConstBytes(**sizes),
-        tuple(sorted(_functions(plan))),
+        tuple(sorted(used_functions(plan))),
         by_rows,
         len(whole),
         tuple(place[t] for c in whole for t in (*c.inputs, c.output) if isinstance(t, int)),
@@ -158,8 +158,8 @@ def _calls(plan: Plan) -> Iterator[tuple[Lane, Call | RowCall]]:
             yield lane, call
 
 
-def _functions(plan: Plan) -> set[str]:
-    """All functions that the model's calls and constants name."""
+def used_functions(plan: Plan) -> set[str]:
+    """All C functions that the calls and constants of `plan` name: kernels, and code that they point to."""
     found = {c.function for _, c in _calls(plan)}
     found |= {s for lane in plan.lanes if lane.call for s in lane.call.symbols}
     return found

@@ -26,7 +26,7 @@ static const int32_t real_from[4] = {100, 100, 100, 100}, fake_to[4] = {-100, -1
 static const int32_t nowhere[4] = {1, 1, 1, 1}, zeros[4] = {0, 0, 0, 0};
 const dft_verdict_model dft_the_verdict = {4, evidence, real_from, fake_to, nowhere, zeros, nowhere, zeros};
 
-const dft_proofs dft_the_proofs = {NULL, 0};
+const dft_proofs dft_the_proofs = {NULL, 0, NULL, 0};
 
 static int8_t *arena;
 static uint32_t in_bytes;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from dftiny.build import build
 from dftiny.cli import cli
 from dftiny.errors import CheckFailed, DftError
 from dftiny.fault import FaultRecord, fault_text, lines_of, reasons
-from dftiny.selftest import Outcome, fault_command, judged, selftest_command
+from dftiny.link.device import Hello
+from dftiny.selftest import LOADS, Outcome, Report, fault_command, judged, selftest_command, text
 
 RECORD = FaultRecord(
     "memory", 0x08001234, 0x08000101, 1 << 24, 1 << 1 | 1 << 7, 1 << 30, 0x10, 0, 0x20000F00, 7
@@ -47,6 +49,29 @@ def test_a_failed_test_is_a_failed_check(host: Path, tmp_path: Path, monkeypatch
     with pytest.raises(CheckFailed, match=r"1 of \d+ self-tests failed: crc") as e:
         selftest_command(runs=tmp_path, board="host", build_dir=host)
     assert e.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("caps", "ticks", "says"),
+    [
+        (0, (900, 700), "faster with build --paired-loads"),
+        (0, (700, 900), "faster without build"),
+        (1, (7, 9), "real board"),
+    ],
+)
+def test_the_faster_loop_is_named_where_ticks_are_time(caps: int, ticks: tuple[int, int], says: str) -> None:
+    fields = {f.name: 0 for f in dataclasses.fields(Hello)} | {
+        "board": "b",
+        "engine": "aot",
+        "uid": b"",
+        "caps": caps,
+    }
+    hello = Hello(**fields)  # type: ignore[arg-type]
+    pair = tuple(Outcome(n, "passed", 2000, t, 0.0, "") for n, t in zip(LOADS, ticks, strict=True))
+    said = text(Report(hello, None, pair), None)
+    assert f"pointwise LDRD {ticks[0]} ticks, LDR {ticks[1]} ticks" in said and says in said
+    failed = (replace(pair[0], status="failed"), pair[1])
+    assert "LDRD 7" not in text(Report(hello, None, failed), None).replace("LDRD  ", "")
 
 
 def test_which_board_must_be_said(tmp_path: Path) -> None:
