@@ -13,7 +13,7 @@ from host_model import HostModel, build_library
 from widenets import WideNet
 
 from dftiny import budget, graph, int8
-from dftiny.codegen.proofs_c import proofs_c
+from dftiny.codegen.proofs_c import operators_c
 from dftiny.errors import DftError
 from dftiny.export import tflm
 from dftiny.plan import RegionSpec, Wishes, plan
@@ -105,5 +105,5 @@ def test_whole_files_of_further_operators(seed: int, library: Path, tmp_path: Pa
 def test_proofs_of_a_net_that_takes_its_input_by_rows() -> None:
     """Found by tools/campaign engine: the operator that fetches rows is none that the oracle runs."""
     g = graph.load(keras_reshape().bytes())
-    texts = [proofs_c(plan(g, REGIONS, Wishes(input_by_rows=by_rows))) for by_rows in (False, True)]
+    texts = [operators_c(plan(g, REGIONS, Wishes(input_by_rows=by_rows))) for by_rows in (False, True)]
     assert texts[0] == texts[1]
