@@ -316,6 +316,8 @@ def cures_of(source: Path) -> Cures | None:
     """The cures that a released model says it was exported with; None for everything else."""
     if not (source.is_dir() and (source / MANIFEST).is_file()):
         return None
+    from dftiny.diagnose import Cures
+
     made = read_manifest(source)
     return Cures(**made.config["cures"]) if made.stage == "model" and "cures" in made.config else None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dftiny import spec
-from dftiny.artifact import read_manifest
+from dftiny.artifact import read_manifest, write_manifest
+from dftiny.bundle import cures_of
 from dftiny.data.photos import _table
+from dftiny.diagnose import Cures
 from dftiny.errors import DftError
 from dftiny.model_card import VERDICTS, with_crossval, with_verdicts
 from dftiny.release import release
@@ -82,6 +85,15 @@ def test_a_card_says_what_verdicts_are_worth_once() -> None:
     assert "old table" not in twice
     assert twice.count("new table") == 1
     assert twice.count(VERDICTS) == 1
+
+
+def test_a_released_model_says_how_it_was_exported(tmp_path: Path) -> None:
+    wanted = Cures(correct_bias=True)
+    write_manifest(tmp_path, "model", files=[], config={"cures": asdict(wanted)})
+    assert cures_of(tmp_path) == wanted
+    write_manifest(tmp_path, "model", files=[], config={})
+    assert cures_of(tmp_path) is None
+    assert cures_of(tmp_path / "model.tflite") is None
 
 
 def test_stages_of_two_runs_are_refused(tmp_path: Path) -> None:
