@@ -22,7 +22,7 @@ from dftiny.artifact import (
     write_json,
     write_manifest,
 )
-from dftiny.data.index import CONTROLS, ImageRow, load_index, read_image
+from dftiny.data.index import CONTROLS, DataIndex, ImageRow, load_index, read_image
 from dftiny.data.stream import each
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
@@ -47,15 +47,16 @@ class EvaluateSummary:
 
     def text(self) -> str:
         """The table that `dftiny evaluate` prints: one line a sharing profile and group."""
+        width = max([10, *(len(name) + 1 for groups in self.metrics.values() for name in groups)])
         lines = [
-            f"{'sharing':<15}{'group':<10}{'images':>7}{'accuracy':>10}{'balanced':>10}{'F1':>8}{'AUC':>8}  95 % interval"
+            f"{'sharing':<15}{'group':<{width}}{'images':>7}{'accuracy':>10}{'balanced':>10}{'F1':>8}{'AUC':>8}  95 % interval"
         ]
         for sharing, groups in self.metrics.items():
             for name, m in groups.items():
                 cells = "".join(f"{m[k]:>{w}.3f}" if k in m else " " * w for k, w in _COLUMNS)
                 interval = m.get("auc_interval")
                 span = f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-                lines.append(f"{sharing:<15}{name:<10}{m['n']:>7}{cells}{span}")
+                lines.append(f"{sharing:<15}{name:<{width}}{m['n']:>7}{cells}{span}")
         return "\n".join([*lines, f"{self.folder}: {self.images} images, {self.tiles} tiles"])
 
 
@@ -86,7 +87,7 @@ def evaluate(
             f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only"
         )
     parent = read_manifest(data, "data").digest
-    index = load_index(data) if fold is None else load_index(data).of_fold(fold)
+    index = _index(data, fold)
     rows = [r for r in index.images if r.split == split and (sharings is None or r.sharing in sharings)]
     if not rows:
         raise DftError(f"{data} holds no images of {split}", "choose another --split or --sharing")
@@ -123,6 +124,16 @@ def evaluate(
     summary = EvaluateSummary(out, metrics, len(rows), tiles)
     print(summary.text())
     return summary
+
+
+def _index(data: Path, fold: int | None) -> DataIndex:
+    index = load_index(data)
+    if fold is not None:
+        return index.of_fold(fold)
+    if index.folds:
+        # All of its images may be tested, those that the net was trained on as well.
+        raise DftError(f"{data} is a cross-validation set", "say which of its folds is judged: --fold 0")
+    return index
 
 
 def _logits(

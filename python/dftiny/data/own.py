@@ -90,6 +90,7 @@ def _rows(good: Sequence[tuple[Found, Look]], held_out: Sequence[str]) -> list[I
     held = _held_out(images, held_out)
     splits = splits_of(images)
     kept = [(i, look) for i, look in good if splits[i.file] == "test" or i.kind not in held]
+    kept.sort(key=lambda pair: pair[0].sharing != PRE)  # what was not shared comes first, in tables as well
     trained = {i.kind for i, _ in kept if splits[i.file] == "train"}
     return [
         ImageRow(

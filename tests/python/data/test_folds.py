@@ -16,6 +16,7 @@ from dftiny.data.index import CONTROLS, MOVED, PROCESSED, DataIndex, ImageRow, l
 from dftiny.data.photos import Photo
 from dftiny.data.sharing import PROFILES
 from dftiny.errors import DftError
+from dftiny.models import released_model
 
 FOLDS = 3
 SHARINGS = {"pre", *PROFILES}
@@ -95,6 +96,16 @@ def _check_round(index: DataIndex, turn: DataIndex, k: int) -> None:
     every = {"real", "tconv", "nearest", "style", "pixshuf", "bilinear", *PROCESSED}
     found = {(r.kind, r.sharing) for r in turn.select("test")}
     assert found == {(x, s) for x in every for s in SHARINGS} | {(m, "pre") for m in MOVED}
+
+
+@pytest.mark.slow
+def test_nothing_is_judged_on_all_folds_at_once(built: Path, tmp_path: Path) -> None:
+    """It would be judged on what it was trained on."""
+    from dftiny.evaluate import evaluate
+
+    with pytest.raises(DftError, match="cross-validation set"):
+        evaluate(released_model(), built, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

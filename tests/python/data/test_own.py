@@ -57,6 +57,7 @@ def test_test_and_val_hold_the_same_pictures_before_and_after_sharing(
 ) -> None:
     index = load_index(faces[1])
     assert len(index.images) == 23 + 3 * 18
+    assert [r.sharing for r in index.images][:23] == ["pre"] * 23
     copies: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for r in index.images:
         copies[r.split][r.sharing].add(r.source)
