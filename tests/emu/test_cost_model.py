@@ -15,14 +15,14 @@ from costing.check import NET_PERCENT, OP_PERCENT, compare  # noqa: E402
 
 from dftiny.counting.cores import core  # noqa: E402
 from dftiny.graph import Graph, load  # noqa: E402
-from dftiny.models import released  # noqa: E402
+from dftiny.models import DEFAULT_MODEL, released_model  # noqa: E402
 
 pytestmark = pytest.mark.emu
 
 
 def nets() -> dict[str, Graph]:
     """A trained net of this project, a net of the same kind with other sizes, and every kernel in small."""
-    name, folder = next(iter(released()))
+    name, folder = DEFAULT_MODEL, released_model()
     return {
         name: load(folder / "model.tflite"),
         "phinet_like": random_graphs.phinet_like(seed=5, tile=64),

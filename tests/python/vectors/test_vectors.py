@@ -15,7 +15,7 @@ from dftiny.budget import region_specs
 from dftiny.codegen.needed_files import needed_files
 from dftiny.codegen.selftest_c import selftest_c
 from dftiny.codegen.vectors_c import symbol_of, vector_c
-from dftiny.models import released
+from dftiny.models import released_model
 from dftiny.plan import plan
 from dftiny.target import load_target
 from dftiny.vectors import BYTES_MAX, FAMILIES, WITHOUT, Vector, all_vectors, vectors_of
@@ -69,7 +69,7 @@ def test_a_layer_brings_its_kernel_and_is_small(function: str) -> None:
 def test_names_differ_and_a_net_gets_the_layers_of_its_own_kernels() -> None:
     names = [v.name for v in all_vectors()]
     assert len(set(names)) == len(names) == len(FAMILIES) + 2
-    (_, folder), *_ = released()
+    folder = released_model()
     made = plan(graph.load(folder / "model.tflite"), region_specs(load_target("stm32h743")))
     found = {v.name for v in vectors_of(made)}
     assert {"layer conv", "layer depthwise", "layer gate", "pointwise LDRD", "pointwise LDR"} <= found
