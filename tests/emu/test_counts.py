@@ -311,7 +311,27 @@ def test_the_tool_says_what_it_counted(bundle: Bundle) -> None:
     text = tool(model, "--worst", "--hot", "1").stdout
     assert hottest["code"][0] in text
     assert f"{found['instructions']:,} an inference" in text
+    # Eight channels and one, without a table: six bytes each; what is wide is told apart.
+    assert (found["output_channels"], found["table_bytes"], found["const_allowed_bytes"]) == (9, 0, 54)
+    rest = found["const_bytes"] - found["wide_bytes"]
+    assert (
+        found["wide_bytes"] > 0
+        and f"constants {rest:,}, and wide weights {found['wide_bytes']:,}; for a" in text
+    )
+    assert "54 are allowed: 6 bytes for each of 9 output channels (54)" in text
     assert "CONV_2D" in text
+
+
+def test_both_variants_of_the_convolutions_are_counted() -> None:
+    """More instructions, fewer modelled cycles, the same bits: this is what the choice is about."""
+    found = [
+        json.loads(tool("pointwise", "--json", "--inputs", "2", *more).stdout)
+        for more in ([], ["--paired-loads"])
+    ]
+    assert [f["paired_loads"] for f in found] == [False, True] and all(f["bit_exact"] for f in found)
+    assert found[0]["instructions"] < found[1]["instructions"]
+    if cycles.find_mca() is not None:
+        assert found[0]["cycles_modelled"] > found[1]["cycles_modelled"]
 
 
 def test_wrong_use_is_one_sentence(bundle: Bundle, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dftiny.errors import DftError
 
@@ -34,6 +34,14 @@ CORES = (
         "cortex-m4",
     ),
 )
+
+
+PAIRED_LOADS = "-DDFT_CONV_PAIRED_LOADS"  # as firmware/cmake/dft_add_firmware.cmake defines it
+
+
+def with_paired_loads(one: Core) -> Core:
+    """The same core, its convolutions built as `dftiny build --paired-loads` builds them."""
+    return replace(one, flags=(*one.flags, PAIRED_LOADS))
 
 
 def core(name: str) -> Core:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dftiny import graph, int8
 from dftiny.counting import cycles, profile
-from dftiny.counting.cores import Core
+from dftiny.counting.cores import PAIRED_LOADS, Core
 from dftiny.counting.engine import OpFacts, generate
 from dftiny.counting.image import build
 from dftiny.counting.listing import disassemble
@@ -74,6 +74,7 @@ class Counts:
     inputs: int
     compared_with: str
     bit_exact: bool
+    paired_loads: bool = False
 
     @property
     def const_allowed_bytes(self) -> int:
@@ -148,6 +149,7 @@ def measure(
         inputs=n,
         compared_with=oracle,
         bit_exact=bool(np.array_equal(trace.outputs, expected.reshape(n, -1))),
+        paired_loads=PAIRED_LOADS in core.flags,
     )
 
 

@@ -54,7 +54,8 @@ def line(c: Counts) -> str:
 
 def _headline(c: Counts) -> list[str]:
     lines = [
-        f"{c.model} on Cortex-{c.core.upper()}, planned for {c.target}",
+        f"{c.model} on Cortex-{c.core.upper()}, planned for {c.target}"
+        + (", convolutions with paired loads" if c.paired_loads else ""),
         f"instructions {c.instructions:,} an inference, {c.instructions / max(c.macs, 1):.3f} per MAC"
         f" ({c.macs:,} MACs)"
         + (f"; up to {c.highest:,} on other inputs" if c.highest != c.instructions else ""),
