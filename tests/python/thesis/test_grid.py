@@ -142,6 +142,22 @@ def test_public_weights_make_it_the_thesis_frozen_backbone(tmp_path: Path) -> No
         grid("full", index_of(), nets=["PhiNet=vgg"])
 
 
+def test_a_set_with_splits_and_platforms_of_its_own_is_one_round() -> None:
+    rows = [
+        ImageRow(f"{split}.{s}", split, split, "real", "real", True, s, "f", "0")
+        for split in ("train", "val", "test")
+        for s in ("pre", "Twitter", "Facebook", "elsewhere")
+    ]
+    made = grid("quick", DataIndex("trueface", 128, tuple(rows)), nets=["PhiNet"])
+    assert made.conditions == ("pre", "Facebook", "Twitter")
+    assert [(g.fold, g.place.as_posix()) for g in made.groups] == [
+        (None, f"phinet_demo/seed{made.groups[0].seed}")
+    ]
+    assert made.groups[0].cell("all_Twitter").sharing == "Twitter"
+    with pytest.raises(DftError, match="no images before sharing"):
+        grid("quick", DataIndex("odd", 128, tuple(r for r in rows if r.sharing != "pre")))
+
+
 def test_a_key_changes_with_whatever_a_cell_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     group = grid("quick", index_of()).groups[0]
     cell = group.cell("head_telegram-like")
