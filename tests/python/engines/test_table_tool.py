@@ -22,6 +22,7 @@ TOOL = ROOT / "tools/engines"
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """The tool as a module; it has no ending by which Python would know it."""
+    sys.path.append(str(TOOL.parent))  # where a script finds its neighbours
     loader = SourceFileLoader("tool_engines", str(TOOL))
     made = module_from_spec(spec_from_loader("tool_engines", loader))  # type: ignore[arg-type]
     loader.exec_module(made)
