@@ -1,6 +1,6 @@
 """Make a folder under models/ from a finished run: checkpoint, recipe, shippable tiles, card, manifest.
 
-Run by hand when a model is released: `python -m dftiny.release DATA TRAIN EVALUATE OUT [CROSSVAL]`. Only tiles of CC0 and
+Run by hand when a model is released: `python -m dftiny.release DATA TRAIN EVALUATE OUT [--correct-bias]`. Only tiles of CC0 and
 CC-BY photographs of the demo list leave the machine; the card attributes them.
 """
 
@@ -37,6 +37,7 @@ from dftiny.data.tiles import tiles
 from dftiny.diagnose import Cures
 from dftiny.errors import DftError
 from dftiny.evaluate import METRICS
+from dftiny.export.stages import NO_CURES
 from dftiny.model_card import card, with_crossval, with_verdicts
 from dftiny.verdict.validation import fit_verdict, table
 
@@ -49,8 +50,8 @@ COPIED = ("checkpoint.safetensors", "recipe.toml")
 PACKED = ("calibration.npz", "golden.npz")
 
 
-def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path | None = None) -> None:
-    """Write the released model `out`; its card takes the tables of the cross-validation `crossval`, if it is given.
+def release(data: Path, train: Path, evaluate: Path, out: Path, cures: Cures = NO_CURES) -> None:
+    """Write the released model `out`, exported with `cures` now and by whoever exports its checkpoint again.
 
     DftError when the three stages do not belong to one run.
     """
@@ -83,8 +84,7 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path |
         (folder / "card.md").write_text(text, encoding="utf-8")
         config = {"net": recipe.net, "tile": recipe.tile, "seed": trained.config["seed"]}
         config |= {k: trained.metrics[k] for k in ("parameters", "macs", "threshold")}
-        # What has to go through JPEG loses more to int8 than lossless tiles show: the biases are put right.
-        config |= {"cures": asdict(Cures(correct_bias=True))} if _profiles(recipe) else {}
+        config |= {"cures": asdict(cures)} if cures.any else {}
         write_manifest(
             folder,
             "model",
@@ -96,8 +96,6 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, crossval: Path |
         )
     add_int8(out)
     add_verdict(out, data)
-    if crossval is not None:
-        add_crossval(out, crossval)
 
 
 def _profiles(recipe: Recipe) -> tuple[str, ...]:
@@ -182,10 +180,17 @@ def _pack(path: Path, **arrays: NDArray[Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`DATA TRAIN EVALUATE OUT [CROSSVAL]`, folders."""
-    if len(arguments) not in (4, 5):
-        raise DftError("usage: python -m dftiny.release DATA TRAIN EVALUATE OUT [CROSSVAL]")
-    release(*(Path(a) for a in arguments))
+    """`DATA TRAIN EVALUATE OUT [--correct-bias]`, or `MODEL CROSSVAL`: the tables of a cross-validation into its card."""
+    folders = [Path(a) for a in arguments if a != "--correct-bias"]
+    if len(folders) == 2:
+        add_crossval(*folders)
+    elif len(folders) == 4:
+        data, train, evaluate, out = folders
+        release(data, train, evaluate, out, Cures(correct_bias="--correct-bias" in arguments))
+    else:
+        raise DftError(
+            "usage: python -m dftiny.release DATA TRAIN EVALUATE OUT [--correct-bias] | MODEL CROSSVAL"
+        )
 
 
 if __name__ == "__main__":

@@ -72,8 +72,9 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
 @cli.command(
     epilog=examples(
         "dftiny data --folds 5 --out folds",
-        "dftiny crossval --data folds --recipe phinet_h743      float and int8, every photograph tested once",
-        "dftiny crossval --report                              the figures again, from what is there",
+        "dftiny crossval --data folds --recipe phinet_h743 --correct-bias     float and int8, every photograph tested once",
+        "dftiny crossval --data folds --recipe micronet_h743                  into the same folder, the same table",
+        "dftiny crossval --report                                             the figures again, from what is there",
     )
 )
 @out_option(RUNS / "crossval")
@@ -82,6 +83,9 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
 @click.option("--fold", "folds", multiple=True, type=click.IntRange(0), help="Only this fold (may repeat).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every round.")
 @click.option("--steps", type=click.IntRange(2), help="Steps instead of the recipe's.")
+@click.option(
+    "--correct-bias", is_flag=True, help="Put the int8 nets' biases right, as `dftiny export` does."
+)
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Rounds run at a time."
 )

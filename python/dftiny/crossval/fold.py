@@ -24,19 +24,19 @@ from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
 from dftiny.thesis.work import log_into
 
 TRAIN, BUNDLE, SCORES, CALIBRATION = "train", "bundle", "scores", "calibration.npz"
-CURES = Cures(correct_bias=True)
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Round:
-    """Fold `fold` of the recipe `recipe` with `seed`: its stages lie in the folder `place`."""
+    """Fold `fold` of the recipe `recipe` with `seed`: its stages lie in the folder `place`. `cures` are of the export."""
 
     recipe: str
     fold: int
     seed: int
     steps: int | None
     place: Path
+    cures: Cures
 
 
 def train_round(this: Round, data: Path) -> None:
@@ -79,7 +79,7 @@ def _export(this: Round, data: Path, rows: Sequence[ImageRow]) -> None:
     path = this.place / CALIBRATION
     with atomic_write(path) as f:
         np.savez_compressed(f, tiles=calibration_tiles(data, calibration_rows(rows), tile))
-    export(this.place / TRAIN, out=this.place / BUNDLE, calibration=path, cures=CURES, quiet=True)
+    export(this.place / TRAIN, out=this.place / BUNDLE, calibration=path, cures=this.cures, quiet=True)
 
 
 def _float(this: Round) -> tuple[str, int, Logits]:

@@ -10,6 +10,7 @@ from dftiny.artifact import read_json, read_manifest, write_json
 from dftiny.crossval.fold import SCORES, TRAIN, Round, judge_round, train_round
 from dftiny.crossval.report import SETTING, report
 from dftiny.data.index import load_index
+from dftiny.diagnose import Cures
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis.jobs import Job, run_jobs
 
@@ -23,6 +24,7 @@ class Wishes:
     seed: int = 0
     steps: int | None = None
     jobs: int = 2
+    correct_bias: bool = False
 
 
 def crossval(data: Path, out: Path, wishes: Wishes) -> None:
@@ -66,8 +68,16 @@ def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
     unknown = [k for k in wishes.folds if k not in folds]
     if unknown:
         raise DftError(f"the data have no fold {unknown[0]}", f"they have folds 0 to {len(folds) - 1}")
+    cures = Cures(correct_bias=wishes.correct_bias)
     return [
-        Round(recipe, k, wishes.seed, wishes.steps, out / Path(recipe).stem / f"fold{k}_seed{wishes.seed}")
+        Round(
+            recipe,
+            k,
+            wishes.seed,
+            wishes.steps,
+            out / Path(recipe).stem / f"fold{k}_seed{wishes.seed}",
+            cures,
+        )
         for recipe in wishes.recipes
         for k in wishes.folds or folds
     ]
