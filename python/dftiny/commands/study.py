@@ -24,7 +24,7 @@ def reproduce() -> None:
 @reproduce.command(
     epilog=examples(
         "dftiny data --folds 5 --out folds",
-        "dftiny reproduce thesis --data folds --quick          small nets, two folds: under half an hour on two cores",
+        "dftiny reproduce thesis --data folds --quick          small nets, two folds",
         "dftiny reproduce thesis --data folds --plan           how long the full grid will take",
         "dftiny reproduce thesis --report                      the tables again, from what is there",
     )
