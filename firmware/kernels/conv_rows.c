@@ -43,6 +43,12 @@ static void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t 
     }
 }
 
+/* Row `y` of the output: among planes, its place in their first column. */
+static int8_t *row_of(const dft_conv_rows_params *p, int8_t *out, uint32_t y)
+{
+    return (p->flags & DFT_CONV_PLANES) == 0 ? out : out + 2u * ((y + p->out_top) & 3u);
+}
+
 /* Channel `channel` of pixel `ox`. */
 static void put(const dft_conv_rows_params *p, int8_t *row, uint32_t ox, uint32_t channel, int8_t value)
 {
@@ -51,7 +57,7 @@ static void put(const dft_conv_rows_params *p, int8_t *row, uint32_t ox, uint32_
         return;
     }
     int16_t wide = value;
-    memcpy(row + 2u * (channel * p->out_columns + p->out_left + ox), &wide, sizeof wide);
+    memcpy(row + 8u * (channel * p->out_columns + p->out_left + ox), &wide, sizeof wide);
 }
 
 /* The columns left and right of a row of planes. */
@@ -59,8 +65,8 @@ static void pad_planes(const dft_conv_rows_params *p, int8_t *row)
 {
     int16_t pad = p->out_pad;
     for (uint32_t c = 0; c < p->out_c; c++) {
-        int8_t *plane = row + 2u * c * p->out_columns;
-        memcpy(plane + 2u * ((uint32_t)p->out_left + p->out_w), &pad, sizeof pad);
+        int8_t *plane = row + 8u * c * p->out_columns;
+        memcpy(plane + 8u * ((uint32_t)p->out_left + p->out_w), &pad, sizeof pad);
         if (p->out_left != 0) {
             memcpy(plane, &pad, sizeof pad);
         }
@@ -113,11 +119,12 @@ void dft_conv_rows(const void *params, const dft_event *event)
         x[k] = 0; /* what meets the zero weights behind the last product */
     }
     for (uint32_t row = 0; row < event->rows; row++) {
+        int8_t *out = row_of(p, event->out[row], event->row + row);
         for (uint32_t ox = 0; ox < p->out_w; ox++) {
-            pixel(p, event->in + row * p->stride_h, ox, x, event->out[row]);
+            pixel(p, event->in + row * p->stride_h, ox, x, out);
         }
         if ((p->flags & DFT_CONV_PLANES) != 0) {
-            pad_planes(p, event->out[row]);
+            pad_planes(p, out);
         }
     }
 }

@@ -13,8 +13,8 @@ static const uint8_t order_3x3[7][9] = {
     {0, 1, 4, 2, 3, 6, 5, 7, 8},
     {0, 1, 6, 2, 3, 7, 4, 5, 8},
     {0, 1, 2, 3, 4, 5, 6, 7, 8},
-    {0, 2, 4, 1, 3, 5, 6, 7, 9},
-    {0, 2, 5, 1, 3, 7, 4, 6, 8},
+    {0, 1, 6, 2, 3, 7, 4, 5, 9},
+    {0, 1, 4, 2, 3, 6, 5, 7, 8},
 };
 
 /* Where a column of a row of five and of seven lies. */
@@ -43,39 +43,53 @@ static int8_t finish(const dft_depthwise_rows_params *p, const int8_t *record, i
     return p->table != 0 ? p->table[v + 128] : (int8_t)v;
 }
 
-/* Column x of input channel c; the zero point outside of the map, which planes hold themselves. */
-static int32_t value(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, uint32_t c)
+/* Column x of input channel c; the zero point outside of the map. Planes hold columns outside themselves, and the row in
+ * place `at`. */
+static int32_t value(const dft_depthwise_rows_params *p, const int8_t *in, uint32_t at, int32_t x, uint32_t c)
 {
     if (in == 0) {
         return p->in_zp;
     }
     if (p->kind == DFT_DEPTHWISE_PLANES_S1 || p->kind == DFT_DEPTHWISE_PLANES_S2) {
         int16_t wide;
-        memcpy(&wide, in + 2 * ((int32_t)(c * p->columns) + x + p->pad_left), sizeof wide);
+        memcpy(&wide, in + 8 * ((int32_t)(c * p->columns) + x + p->pad_left) + 2u * at, sizeof wide);
         return wide;
     }
     return x >= 0 && x < p->in_w ? in[(uint32_t)x * p->in_c + c] : p->in_zp;
 }
 
+/* Where a tap of a kernel lies among the weights. */
+static uint32_t place_of(const dft_depthwise_rows_params *p, uint32_t row, uint32_t column)
+{
+    uint32_t tap = row * p->kernel_w + column;
+    if (p->kind == DFT_DEPTHWISE_WIDE) {
+        return row * p->kernel_w + order_wide[p->kernel_w == 7u][column];
+    }
+    if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
+        return order_3x3[p->kind - 1u][tap];
+    }
+    return tap;
+}
+
+/* Row `k` under the windows of an output row; of planes, the place `at`. */
+typedef struct under {
+    const int8_t *in;
+    uint32_t at, k;
+} under;
+
 /* Twice the sum of one row of taps in channel c; `x` is the first column under them, which may lie outside. */
-static int32_t row_sum(const dft_depthwise_rows_params *p, const int8_t *in, int32_t x, uint32_t c, const int8_t *weights,
-                       uint32_t first)
+static int32_t row_sum(const dft_depthwise_rows_params *p, const under *u, int32_t x, uint32_t c, const int8_t *weights)
 {
     int32_t sum = 0;
     for (uint32_t k = 0; k < p->kernel_w; k++, x++) {
-        uint32_t tap = first + k;
-        if (p->kind == DFT_DEPTHWISE_WIDE) {
-            tap = first + order_wide[p->kernel_w == 7u][k];
-        } else if (p->kind != DFT_DEPTHWISE_ANY && p->kind != DFT_DEPTHWISE_PLAIN) {
-            tap = order_3x3[p->kind - 1u][tap];
-        }
-        sum += value(p, in, x, c) * weights[tap];
+        sum += value(p, u->in, u->at, x, c) * weights[place_of(p, u->k, k)];
     }
     return 2 * sum;
 }
 
-/* One output row of one channel. `rows` are those under its windows. */
-static void channel(const dft_depthwise_rows_params *p, const int8_t *const *rows, uint32_t c, int8_t *out)
+/* One output row of one channel. `rows` are those under its windows, the first one, counted with the padding above the map,
+ * is `first`. */
+static void channel(const dft_depthwise_rows_params *p, const int8_t *const *rows, uint32_t first, uint32_t c, int8_t *out)
 {
     const int8_t *record = p->records + c * p->record;
     uint32_t from = c / p->multiplier, channels = (uint32_t)p->in_c * p->multiplier;
@@ -83,7 +97,7 @@ static void channel(const dft_depthwise_rows_params *p, const int8_t *const *row
         int32_t x = (int32_t)(ox * p->stride_w) - p->pad_left;
         int32_t acc = word(record);
         for (uint32_t k = 0; k < p->kernel_h; k++) {
-            acc += row_sum(p, rows[k], x, from, record + HEAD, k * p->kernel_w);
+            acc += row_sum(p, &(under){rows[k], (first + k) & 3u, k}, x, from, record + HEAD);
         }
         out[ox * channels + c] = finish(p, record, acc);
     }
@@ -94,8 +108,9 @@ void dft_depthwise_plain(const void *params, const dft_event *event)
     const dft_depthwise_rows_params *p = params;
     uint32_t channels = (uint32_t)p->in_c * p->multiplier;
     for (uint32_t r = 0; r < event->rows; r++) {
+        uint32_t first = (event->row + r) * p->stride_h;
         for (uint32_t c = 0; c < channels; c++) {
-            channel(p, event->in + r * p->stride_h, c, event->out[r]);
+            channel(p, event->in + r * p->stride_h, first, c, event->out[r]);
         }
     }
 }

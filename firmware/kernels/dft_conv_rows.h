@@ -32,8 +32,8 @@
 #define DFT_CONV_LINEAR 2u
 /* Sums are doubled, weights and biases are not. */
 #define DFT_CONV_SINGLE 4u
-/* Output rows are planes of int16 for a depthwise convolution (dft_depthwise_planes_rows.h): out_left columns of
- * out_pad, the row, out_pad in the column behind it. */
+/* Output rows go to planes of int16 for a depthwise convolution (dft_depthwise_planes_rows.h): out_left columns of
+ * out_pad, the row, out_pad in the column behind it; out_top rows of padding lie above the map. */
 #define DFT_CONV_PLANES 8u
 
 /* Code in m7/ with registers of its own: never called from C. */
@@ -62,7 +62,7 @@ typedef struct dft_conv_rows_params {
     uint8_t pad_left;
     uint8_t flags;
     int8_t in_zp, out_zp;
-    uint8_t out_columns, out_left;
+    uint8_t out_columns, out_left : 4, out_top : 4;
     int8_t out_pad;
 } dft_conv_rows_params;
 

@@ -20,8 +20,8 @@
 #define DFT_DEPTHWISE_3X3_S1_R1 3u /* the same */
 #define DFT_DEPTHWISE_3X3_S2_R2 4u /* 00 01 10 11 20 21 02 12 22 */
 #define DFT_DEPTHWISE_PLAIN 5u     /* row by row, and a channel that is not shifted */
-#define DFT_DEPTHWISE_PLANES_S1 6u /* 00 10 01 11 02 12 20 21 21 22, from dft_depthwise_planes_rows.h on */
-#define DFT_DEPTHWISE_PLANES_S2 7u /* 00 10 01 11 20 02 21 12 22 */
+#define DFT_DEPTHWISE_PLANES_S1 6u /* as S1_R2, over planes: dft_depthwise_planes_rows.h */
+#define DFT_DEPTHWISE_PLANES_S2 7u /* as S2_R1, likewise */
 #define DFT_DEPTHWISE_WIDE 8u      /* as dft_depthwise_wide_rows.h says */
 
 #define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */

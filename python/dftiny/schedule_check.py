@@ -63,7 +63,8 @@ class CheckedStep:
 
 @dataclass(frozen=True)
 class CheckedBuffer:
-    """Where a tensor of `height` rows lies: row r at offset + (r % slots)·pitch of its region (pitch 0: row_bytes)."""
+    """Where a tensor of `height` rows lies: row r at offset + (r % slots)·pitch of its region (pitch 0: row_bytes).
+    `among`: of every 2·slots bytes row r has two, from 2·(r % slots) on."""
 
     tensor: int
     region: str
@@ -72,9 +73,12 @@ class CheckedBuffer:
     height: int
     slots: int
     pitch: int = 0
+    among: bool = False
 
     def row(self, number: int) -> tuple[int, int]:
-        """First byte of a row and the first byte behind it."""
+        """First byte of a row and the first byte behind it; of one that lies among others, of them all."""
+        if self.among:
+            return self.offset, self.offset + self.slots * self.row_bytes
         first = self.offset + number % self.slots * (self.pitch or self.row_bytes)
         return first, first + self.row_bytes
 
@@ -198,10 +202,20 @@ class _Memory:
         return bool((self.bytes[region][first:end] == value).all())
 
     def write(self, tensor: int, row: int) -> None:
-        self.fill(self.span(tensor, row), tensor << _ROW_BITS | row)
+        for part in self.parts(tensor, row):
+            part[:] = tensor << _ROW_BITS | row
 
     def whole(self, tensor: int, row: int) -> bool:
-        return self.holds(self.span(tensor, row), tensor << _ROW_BITS | row)
+        return all(bool((part == tensor << _ROW_BITS | row).all()) for part in self.parts(tensor, row))
+
+    def parts(self, tensor: int, row: int) -> list[np.ndarray]:
+        """The bytes of a row."""
+        region, first, end = self.span(tensor, row)
+        b = self.buffers[tensor]
+        if not b.among:
+            return [self.bytes[region][first:end]]
+        first += 2 * (row % b.slots)
+        return [self.bytes[region][first + k : end : 2 * b.slots] for k in range(2)]
 
     def reads(self, step: CheckedStep, events: range) -> list[tuple[int, int]]:
         """(tensor, row) of everything that these rows of a step are made from."""

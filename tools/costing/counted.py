@@ -36,12 +36,12 @@ class Counted:
 @contextmanager
 def cheap_planes() -> Iterator[None]:
     """Plans made here lay rows out as planes wherever they may, and not only where that pays."""
-    kept = costs._PLANES, costs._PLANES_CHANNEL, costs._PLANES_ROW, costs._PLANES_TABLE
-    costs._PLANES, costs._PLANES_CHANNEL, costs._PLANES_ROW, costs._PLANES_TABLE = {1: 0.0, 2: 0.0}, 0, 0, 0.0  # type: ignore[assignment]
+    kept = costs._PLANES, costs._PLANES_CHANNEL
+    costs._PLANES, costs._PLANES_CHANNEL = {1: 0.0, 2: 0.0}, 0
     try:
         yield
     finally:
-        costs._PLANES, costs._PLANES_CHANNEL, costs._PLANES_ROW, costs._PLANES_TABLE = kept
+        costs._PLANES, costs._PLANES_CHANNEL = kept
 
 
 def planned(graph: Graph, target: Target, wishes: Wishes) -> Plan:

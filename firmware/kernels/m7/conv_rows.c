@@ -8,6 +8,7 @@
 #define DFT_NOINLINE __attribute__((noinline)) /* smaller, and most are called once a tile or less */
 
 #define TILE 4u
+#define PLANE_COLUMN 8u /* bytes: four rows of int16 */
 #define TILE_WORDS 8u /* of a quad of K */
 #define TAPS_BYTES(quads) (TILE * 4u * (quads) + 4u) /* dft_conv_gather writes a little too much */
 
@@ -193,6 +194,12 @@ static DFT_NOINLINE const uint16_t *run_pairs(const dft_conv_rows_params *p, con
     }
 }
 
+/* The place of row y in the first column of planes. */
+static int8_t *place_of(const dft_conv_rows_params *p, int8_t *planes, uint32_t y)
+{
+    return planes + 2u * ((y + p->out_top) & 3u);
+}
+
 /* Widens a block of every row for the group whose input channels start at `channel`. */
 static void widen_rows(const dft_conv_rows_params *p, const dft_event *event, const block *b, uint32_t channel,
                        const layout *at, dft_conv_job *job)
@@ -203,7 +210,9 @@ static void widen_rows(const dft_conv_rows_params *p, const dft_event *event, co
     for (uint32_t row = 0; row < event->rows; row++) {
         const int8_t *const *in = event->in + row * p->stride_h;
         int8_t *out = at->narrow != 0 ? at->narrow + row * TILE * p->out_c : event->out[row];
-        out += p->out_left * 2u;
+        if ((p->flags & DFT_CONV_PLANES) != 0) {
+            out = place_of(p, out, event->row + row) + p->out_left * PLANE_COLUMN;
+        }
         if (b->whole != 0) {
             widen(p, in, b->x, channel, b->whole, at, to);
             to += b->whole * tile;
@@ -240,12 +249,12 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     dft_conv_state *state = (dft_conv_state *)(panel + p->quads * 4u);
     int8_t *taps = (int8_t *)(state + 1);
     uint32_t rest = (p->quads - 1u) % LOOP_QUADS == 0 ? LOOP_QUADS : (p->quads - 1u) % LOOP_QUADS;
-    state->pixel = (p->flags & DFT_CONV_PLANES) != 0 ? 2u : p->out_c;
+    state->pixel = (p->flags & DFT_CONV_PLANES) != 0 ? PLANE_COLUMN : p->out_c;
     state->pixel3 = 3u * state->pixel;
     state->panel = panel;
     state->body = p->body;
     state->table = p->table == 0 ? 0 : p->table + 128;
-    job->channel = (p->flags & DFT_CONV_PLANES) != 0 ? 2u * p->out_columns : 1u;
+    job->channel = (p->flags & DFT_CONV_PLANES) != 0 ? PLANE_COLUMN * p->out_columns : 1u;
     job->panel = panel;
     job->fill = (p->flags & DFT_CONV_SINGLE) != 0 ? JOB_SINGLE : JOB_DOUBLE;
     job->fill = (p->flags & DFT_CONV_WIDE) != 0 ? JOB_COPY : job->fill;
@@ -259,14 +268,15 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
 /* The columns left and right of a row of planes. */
 static DFT_NOINLINE void pad_planes(const dft_conv_rows_params *p, int8_t *row)
 {
-    int16_t *plane = (int16_t *)row, *end = plane + (uint32_t)p->out_c * p->out_columns;
-    uint32_t right = (uint32_t)p->out_left + p->out_w, columns = p->out_columns;
+    uint32_t step = PLANE_COLUMN * p->out_columns;
+    int8_t *end = row + p->out_c * step, *left = row, *right = row + (p->out_left + p->out_w) * PLANE_COLUMN;
     int16_t pad = p->out_pad;
-    for (; plane != end; plane += columns) {
-        if (p->out_left != 0) {
-            plane[0] = pad;
-        }
-        plane[right] = pad;
+    if (p->out_left == 0) {
+        left = right; /* the same once more */
+    }
+    for (; left < end; left += step, right += step) {
+        *(int16_t *)(void *)left = pad;
+        *(int16_t *)(void *)right = pad;
     }
 }
 
@@ -280,7 +290,7 @@ void dft_conv_rows(const void *params, const dft_event *event)
         run_block(p, event, &(block){x, n / TILE, n % TILE}, &at, &job);
     }
     for (uint32_t row = 0; (p->flags & DFT_CONV_PLANES) != 0 && row < event->rows; row++) {
-        pad_planes(p, event->out[row]);
+        pad_planes(p, place_of(p, event->out[row], event->row + row));
     }
     for (uint32_t row = 0; at.narrow != 0 && row < event->rows; row++) {
         copy(event->out[row], at.narrow + row * TILE * p->out_c, (uint32_t)p->out_w * p->out_c);

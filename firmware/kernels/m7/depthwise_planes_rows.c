@@ -1,57 +1,97 @@
-/* Depthwise 3x3 over planes, Cortex-M7: what is around depthwise_planes.S. An event of two rows passes twice over a channel
- * with the same weights. Called by the row engine; kernels/depthwise_planes_rows.c is the portable twin. */
+/* Depthwise 3x3 over planes, Cortex-M7: what is around depthwise_planes.S. Four channels at a time; their results are
+ * collected in the scratch memory. Called by the row engine; kernels/depthwise_planes_rows.c is the portable twin. */
 #include <stddef.h>
 
-#include "dft_depthwise_planes_m7.h"
+#include "dft_depthwise_m7.h"
+#include "dft_depthwise_planes_rows.h"
 
-_Static_assert(sizeof(dft_depthwise_pass) == PASS_BYTES, "pass");
-_Static_assert(offsetof(dft_depthwise_pass, gaps) == PASS_GAPS, "pass");
-_Static_assert(offsetof(dft_depthwise_pass, out) == PASS_OUT, "pass");
-_Static_assert(offsetof(dft_depthwise_planes, record) == PLANES_RECORD, "planes");
-_Static_assert(offsetof(dft_depthwise_planes, table) == PLANES_TABLE, "planes");
+_Static_assert(offsetof(dft_depthwise_quad, step) == 112, "quad");
+_Static_assert(offsetof(dft_depthwise_quad, turned) == 116, "quad");
 
-/* A row of zero points, for one that lies outside the map. */
-static const int8_t *zero_row(const dft_depthwise_rows_params *p, int16_t *to)
+#define DFT_NOINLINE __attribute__((noinline)) /* smaller, and called for the last channels only */
+#define LANES 4u
+#define COLUMN 8u /* bytes, and of results below it */
+
+/* Zero points in a row that lies outside of the map. */
+static void fill_row(int16_t *to, int16_t value, uint32_t n)
 {
-    for (uint32_t x = 0; x < p->columns; x++) {
-        to[x] = p->in_zp;
+    if ((n & 1u) != 0) {
+        *to = value;
+        to += 4;
     }
-    return (const int8_t *)to;
+    for (n /= 2u; n > 0; n--, to += 8) {
+        to[0] = value;
+        to[4] = value;
+    }
 }
 
-/* `moved`: bytes by which a channel's outputs advance the rows. */
-static void set_pass(const dft_depthwise_rows_params *p, const dft_event *event, uint32_t row, int32_t moved,
-                     dft_depthwise_pass *to)
+/* The planes, in which no row is missing any more. */
+static int8_t *planes_of(const dft_depthwise_rows_params *p, const dft_event *event)
 {
-    const int8_t *const *in = event->in + row * p->stride_h;
-    for (uint32_t k = 0; k < 3u; k++) {
-        to->rows[k] = in[k] != 0 ? in[k] : zero_row(p, event->scratch);
-        to->gaps[k] = (in[k] != 0 ? 2 * (int32_t)p->columns : 0) - moved;
+    uint32_t first = event->row * p->stride_h, n = 3u + (event->rows - 1u) * p->stride_h;
+    /* The pointers to rows of the map are equal, and one of the first output row's is such. */
+    uintptr_t found = (uintptr_t)event->in[0] | (uintptr_t)event->in[1] | (uintptr_t)event->in[2];
+    int8_t *planes = (int8_t *)found; /* to be read, but for rows that nobody has written */
+    for (uint32_t k = 0; k < n; k++) {
+        if (event->in[k] == 0) {
+            fill_row((int16_t *)planes + ((first + k) & 3u), p->in_zp, (uint32_t)p->in_c * p->columns);
+        }
     }
-    to->out = event->out[row];
+    return planes;
+}
+
+/* Results of fewer channels than a word has bytes. */
+static DFT_NOINLINE void store_some(const dft_depthwise_quad *q, uint32_t rows, uint32_t column, uint32_t lanes)
+{
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint8_t *from = q->results + 4u * row;
+        int8_t *to = q->out[row] + q->out_channel;
+        for (uint32_t x = 0; x < q->out_w; x++, from += column, to += q->out_channels) {
+            for (uint32_t lane = 0; lane < lanes; lane++) {
+                to[lane] = (int8_t)from[lane];
+            }
+        }
+    }
+}
+
+static void set_quad(const dft_depthwise_rows_params *p, const dft_event *event, dft_depthwise_quad *q)
+{
+    q->channels = p->in_c;
+    q->out_channels = p->in_c;
+    q->out_channel = 0;
+    q->out_w = p->out_w;
+    q->out[0] = event->out[0];
+    q->out[1] = event->out[event->rows > 1u ? 1 : 0];
+    q->table = p->table != 0 ? p->table + 128 : 0;
+    q->record = p->records;
+    q->round = 2 * p->out_zp + 1;
+    q->tiles = p->tiles;
+    q->results = event->scratch;
+    q->step = COLUMN * p->columns;
+    q->turned = event->row * p->stride_h & 2u;
+    q->plane = (uint8_t *)planes_of(p, event);
 }
 
 void dft_depthwise_planes_rows(const void *params, const dft_event *event)
 {
     const dft_depthwise_rows_params *p = params;
-    uint32_t step = 4u * p->stride_w, pairs = p->out_w / 2u, odd = p->out_w & 1u;
-    dft_depthwise_planes job;
-    for (uint32_t row = 0; row < event->rows; row++) {
-        set_pass(p, event, row, (int32_t)(step * (pairs + odd)), &job.passes[row]);
-    }
-    job.record = p->records;
-    job.record_end = p->records + (uint32_t)p->record * p->in_c;
-    job.round = 2 * p->out_zp + 1;
-    job.tiles = p->tiles;
-    job.table = p->table != 0 ? p->table + 128 : 0;
-    job.channels = p->in_c;
-    job.span = step * pairs;
-    job.pairs = pairs;
-    job.odd = step * odd;
-    job.passes_end = &job.passes[event->rows];
-    if (p->kind == DFT_DEPTHWISE_PLANES_S1) {
-        dft_depthwise_p1_run(&job);
-    } else {
-        dft_depthwise_p2_run(&job);
+    dft_depthwise_quad q;
+    uint32_t one = p->kind == DFT_DEPTHWISE_PLANES_S1, tile = one != 0 ? 2u * COLUMN : 8u * COLUMN;
+    uint32_t under = (one != 0 ? (p->out_w + 1u) / 2u : (p->out_w + 3u) / 4u) * tile;
+    dft_depthwise_work *run = one != 0 ? dft_depthwise_p1_run : dft_depthwise_p2_run;
+    dft_depthwise_work *store = one != 0 ? dft_depthwise_p1_store : dft_depthwise_p2_store;
+    set_quad(p, event, &q);
+    for (uint32_t left = p->in_c, lanes; left > 0; left -= lanes, q.out_channel += lanes) {
+        lanes = left < LANES ? left : LANES;
+        q.plane_end = q.plane + lanes * q.step;
+        q.end = (uint32_t)(uintptr_t)q.plane + under;
+        q.result = (int32_t)((uint32_t)(uintptr_t)q.results - (uint32_t)(uintptr_t)q.plane - tile);
+        run(&q);
+        q.plane = q.plane_end;
+        if (lanes == LANES) {
+            store(&q);
+        } else {
+            store_some(&q, event->rows, one != 0 ? COLUMN : 2u * COLUMN, lanes);
+        }
     }
 }

@@ -1,4 +1,4 @@
-/* What m7/depthwise_rows.c, m7/depthwise_taps_rows.c and the assembly of depthwise_*.S share. Private to them.
+/* What m7/depthwise_rows.c, depthwise_planes_rows.c, depthwise_taps_rows.c and the assembly of depthwise_*.S share. Private to them.
  *
  * Four channels are widened to int16 at once into the scratch memory, column by column (padding included), so that
  * a register holds vertical pairs of rows:
@@ -42,6 +42,8 @@ typedef struct dft_depthwise_quad {
     uint32_t out_w;        /* 100 */
     const int8_t *middle;  /* 104: of five rows row 2, like `rows`, */
     uint32_t to_middle;    /* 108: and how its numbers lie behind the end of the first pixel's column */
+    uint32_t step;         /* 112: planes: bytes from one to the next; */
+    uint32_t turned;       /* 116: the window begins with the third row of a column, not with the first */
 } dft_depthwise_quad;
 
 /* Output channels of a window of one row or one column; the assembly reads it by offsets in this order. */
@@ -93,9 +95,10 @@ extern dft_depthwise_work dft_depthwise_s2r2_widen_middle;
 
 /* Channels from `plane` to `plane_end`, whose columns are ready. */
 extern dft_depthwise_work dft_depthwise_s1_run, dft_depthwise_r1_run, dft_depthwise_s2_run, dft_depthwise_s2r2_run;
+extern dft_depthwise_work dft_depthwise_p1_run, dft_depthwise_p2_run;
 
 /* Results of four channels to the output rows. */
 extern dft_depthwise_work dft_depthwise_s1_store, dft_depthwise_r1_store, dft_depthwise_s2_store;
-extern dft_depthwise_work dft_depthwise_s2r2_store;
+extern dft_depthwise_work dft_depthwise_s2r2_store, dft_depthwise_p1_store, dft_depthwise_p2_store;
 
 #endif

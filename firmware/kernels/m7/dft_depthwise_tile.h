@@ -1,7 +1,7 @@
-/* Assembler macros that the tiles of depthwise_s1.S, depthwise_s2.S and depthwise_r1.S have in common.
+/* Assembler macros that the tiles of depthwise_s1.S, depthwise_s2.S, depthwise_r1.S and depthwise_planes.S have in common.
  *
  * While channels run: s0 s1 multiplier, rounding | s2 s3 table, bias | s4 s5 end, result | s6 s7 plane, plane_end |
- * s8 record | s10 s11 round, tiles | s12 quad. In a tile r0 is the column, r2 … r7 hold weights, r8 the bias, r9 r10
+ * s8 record | s10 s11 round, tiles | s12 quad | s13 s14 step, turned. In a tile r0 is the column, r2 … r7 hold weights, r8 the bias, r9 r10
  * what was loaded last; sums of four outputs are r11, r12, lr, r1. */
 #include "dft_m7_function.h"
 
@@ -35,13 +35,34 @@
     sadd16  r5, r5, r5
 .endm
 
-/* Channels one after the other: `unpack` gives weights, the tile of the channel's shift comes back to `next`. r0 quad. */
+/* Weights of tiles that give two rows: r2-r4 those of rows 0 1 by column, r5-r7 of rows 1 2. */
+.macro two_rows_of_weights
+    ldr     r2, [r0, #8]            /* 00 01 10 11 */
+    ldr     r5, [r0, #10]           /* 10 11 20 21 */
+    ldr     r4, [r0, #14]           /* 02 12 12 22 */
+    sxtb16  r3, r2, ror #8
+    sxtb16  r2, r2
+    sxtb16  r6, r5, ror #8
+    sxtb16  r5, r5
+    sxtb16  r7, r4, ror #8
+    sxtb16  r4, r4
+    .irp    weights, r2, r3, r4, r5, r6, r7
+    sadd16  \weights, \weights, \weights
+    .endr
+.endm
+
+/* Channels one after the other: `unpack` gives weights, the tile of the channel's shift comes back to `next`. r0 quad.
+ * `plane`: bytes from a channel's columns to those of the next; 0 where only the quad knows. */
 .macro run kind, unpack, weights, plane
     function dft_depthwise_\kind\()_run
     push    {r4-r11, lr}
     vmov    s12, r0
     adds    r0, #40
     vldm    r0, {s2-s11}
+    .if     \plane == 0
+    vldr    s13, [r0, #72]
+    vldr    s14, [r0, #76]
+    .endif
 1:  vmov    r0, s8
     \unpack
     requantisation \weights
@@ -52,9 +73,17 @@
 dft_depthwise_\kind\()_next:
     vmov    r9, r10, d2
     vmov    r0, r1, d3
+    .if     \plane
     add     r9, r9, #\plane         /* the next channel's columns, */
     sub     r10, r10, #(\plane - 1) /* and its results, a byte behind */
     add     r0, r0, #\plane
+    .else
+    vmov    r11, s13
+    add     r9, r9, r11
+    sub     r10, r10, r11
+    adds    r10, r10, #1
+    add     r0, r0, r11
+    .endif
     vmov    d2, r9, r10
     vmov    s6, r0
     cmp     r0, r1
@@ -98,10 +127,9 @@ dft_depthwise_\kind\()_next:
     .endr
 .endm
 
-/* A tile: `sums` of the including file; results at the given distances from the first. */
-.macro tile kind, how, shift, second, third, fourth
-    function dft_depthwise_\kind\()_\how\()_\shift
-1:  sums
+/* Four outputs whose sums are taken by `sums`; results at the given distances from the first. */
+.macro outputs sums, how, shift, second, third, fourth
+    \sums
     saturate_\how \shift
     vmov    r9, r10, d2
     add     r10, r0, r10
@@ -110,6 +138,12 @@ dft_depthwise_\kind\()_next:
     strb    lr, [r10, #\third]
     strb    r1, [r10, #\fourth]
     cmp     r0, r9
+.endm
+
+/* A tile: `sums` of the including file. */
+.macro tile kind, how, shift, second, third, fourth
+    function dft_depthwise_\kind\()_\how\()_\shift
+1:  outputs sums, \how, \shift, \second, \third, \fourth
     bne     1b
     b       dft_depthwise_\kind\()_next
     .p2align 3
@@ -122,6 +156,55 @@ dft_depthwise_\kind\()_next:
     tile    \kind, relu, \shift, \second, \third, \fourth
     tile    \kind, table, \shift, \second, \third, \fourth
     .endr
+.endm
+
+/* Sums of outputs (column, row): r11 (0, 0), r12 (0, 1), lr (1, 0), r1 (1, 1), from four rows of a column, in r9 and r10;
+ * the last operand is the sum it begins with: the bias at a first tap. */
+.macro four_rows top, bottom, a, b, a_from, b_from
+    smlad   \a, r9, \top, \a_from
+    smlatb  \b, r9, \top, \b_from
+    smlabt  \a, r10, \bottom, \a
+    smlad   \b, r10, \bottom, \b
+.endm
+
+/* LDRD fetches a column, whose upper pair of rows is the word that goes to r9. Weights as two_rows_of_weights. */
+.macro two_by_two first, second, pitch
+    ldrd    \first, \second, [r0], #(2 * \pitch)
+    four_rows r2, r5, r11, r12, r8, r8
+    ldrd    \first, \second, [r0, #-\pitch]
+    four_rows r3, r6, r11, r12, r11, r12
+    four_rows r2, r5, lr, r1, r8, r8
+    ldrd    \first, \second, [r0]
+    four_rows r4, r7, r11, r12, r11, r12
+    four_rows r3, r6, lr, r1, lr, r1
+    ldrd    \first, \second, [r0, #\pitch]
+    four_rows r4, r7, lr, r1, lr, r1
+.endm
+
+/* Results of two rows to the output, `column` bytes from one column to the next. r0 quad. The second row is written
+ * first: where there is none, the first one stands for it. */
+.macro store_two_rows kind, column
+    function dft_depthwise_\kind\()_store
+    push    {r4-r7, lr}
+    ldrd    r2, r4, [r0, #92]       /* out_channels, out_channel */
+    ldr     r3, [r0, #100]
+    ldrd    r1, r7, [r0, #84]       /* out */
+    ldr     r0, [r0, #80]
+    mla     r12, r3, r2, r4
+    lsrs    r3, r3, #1
+    bcs     2f
+1:  ldrd    r5, r6, [r0], #\column
+    str     r6, [r7, r4]
+    str     r5, [r1, r4]
+    add     r4, r4, r2
+2:  ldrd    r5, r6, [r0], #\column
+    str     r6, [r7, r4]
+    str     r5, [r1, r4]
+    add     r4, r4, r2
+    cmp     r4, r12
+    bne     1b
+    pop     {r4-r7, pc}
+    .size   dft_depthwise_\kind\()_store, . - dft_depthwise_\kind\()_store
 .endm
 
 /* Results of one row to the output, `column` bytes from one to the next. r0 quad. */

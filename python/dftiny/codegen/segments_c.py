@@ -9,7 +9,7 @@ from dftiny.errors import DftError
 from dftiny.kernels.calls import Fields
 from dftiny.kernels.count import runs, script_of
 from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
-from dftiny.plan.lanes import Operand
+from dftiny.plan.lanes import Operand, Shape
 
 NOWHERE = "DFT_NOWHERE"
 _MORE = 4  # in2 and DFT_MORE_MAX
@@ -64,22 +64,26 @@ def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], r
     out = place[lane.writes]
     w = lane.window
     return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index}, .in = {first},
-     .out = {_rows(out, lane.shape.rows, lane.shape.row_bytes, lane.accumulates, regions)},
+     .out = {_rows(out, lane.shape, regions, fixed=lane.accumulates)},
      .more = {f"m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
      .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {int(segment.reverse)}, {more})}}"""
 
 
 def _operand(o: Operand, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
-    return _rows(place[o.tensor], o.shape.rows, o.shape.row_bytes, o.shape.rows == 1, regions, o.recast)
+    return _rows(place[o.tensor], o.shape, regions, recast=o.recast)
 
 
 def _rows(
-    at: Placement, rows: int, row_bytes: int, fixed: bool, regions: Sequence[str], recast: bool = False
+    at: Placement, shape: Shape, regions: Sequence[str], *, fixed: bool = False, recast: bool = False
 ) -> str:
-    """dft_rows_at: whole buffers seen with other rows than they were written in have as many slots as rows."""
+    """dft_rows_at: whole buffers seen with other rows than they were written in have as many slots as rows; rows that lie
+    among one another have one for all."""
+    rows, row_bytes = shape.rows, shape.row_bytes
     if fixed or rows == 1:
         return f"{{{_place(at, regions)}, 0, 0}}"
+    if shape.ring:
+        return f"{{{_place(at, regions)}, 0, 1}}"
     pitch = row_bytes if recast or at.pitch == at.row_bytes else at.pitch
     if pitch > 0xFFFF:
         raise DftError(f"rows of tensor {at.tensor} lie {pitch} bytes apart, the engine takes {0xFFFF}")

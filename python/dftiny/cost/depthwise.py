@@ -1,5 +1,5 @@
-"""dft_depthwise_rows: 3x3 windows by tiles, four channels at a time; dft_depthwise_planes_rows: over planes, channel by
-channel. Twins: firmware/kernels/m7/depthwise_rows.c with depthwise_s1.S, r1.S, s2.S, s2r2.S, and depthwise_planes_rows.c
+"""dft_depthwise_rows: 3x3 windows by tiles, four channels at a time; dft_depthwise_planes_rows: over planes, four channels
+at a time. Twins: firmware/kernels/m7/depthwise_rows.c with depthwise_s1.S, r1.S, s2.S, s2r2.S, and depthwise_planes_rows.c
 with depthwise_planes.S. Called by lanes.py."""
 
 from __future__ import annotations
@@ -154,26 +154,25 @@ def _multiplied(m: _Layer, rows: int, under: int, missing: tuple[int, ...]) -> P
 
 
 def planes(job: Job) -> Pieces:
-    """dft_depthwise_planes_rows: a row of an event is a pass over each channel, two outputs a turn."""
-    name = "p1" if job.number("kind") == _PLANES_S1 else "p2"
-    channels, pairs, odd = job.number("in_c"), *divmod(job.number("out_w"), 2)
-    how, stride_h = "table" if job.has("table") else "relu", job.number("stride_h")
+    """dft_depthwise_planes_rows: four channels at a time; rows outside of the map are filled in before."""
+    name, outputs = ("p1", 2) if job.number("kind") == _PLANES_S1 else ("p2", 4)
+    channels, out_w, stride_h = job.number("in_c"), job.number("out_w"), job.number("stride_h")
+    how = "table" if job.has("table") else "relu"
+    quads, left = divmod(channels, _LANES)
+    tiles = channels * -(-out_w // outputs)
     out = Pieces()
     for turn in job.turns:
-        missing = sum(
-            not there for r in range(turn.rows) for there in turn.inside[r * stride_h : r * stride_h + 3]
-        )
-        passes = channels * turn.rows
+        missing = sum(not there for there in turn.inside[: 3 + (turn.rows - 1) * stride_h])
         one = {
             "events": 1,
-            "rows": turn.rows,
-            "zero_rows": missing,
-            "zeros": missing * job.number("columns"),
+            "missing_rows": missing,
+            "missing_numbers": missing * channels * job.number("columns"),
+            "runs": quads + (left > 0),
             "channels": channels,
-            "passes": passes,
-            f"pairs_{how}": passes * (pairs + odd),
-            f"turns_{how}": passes * (-(-pairs // 2) + odd),
-            "odd": passes * odd,
+            f"tiles_{how}": tiles,
+            "store_columns": quads * out_w,
+            "some_columns": turn.rows * out_w * (left > 0),
+            "some_numbers": turn.rows * out_w * left,
         }
         add(out, one, turn.times)
-    return Pieces({f"depthwise_{name}.{k}": n for k, n in out.items()})
+    return Pieces({f"depthwise_{name}.{k}": int(n) for k, n in out.items()})

@@ -22,13 +22,14 @@ _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
 # DFT_DEPTHWISE_ANY, 3X3_S1_R2, S2_R1, S1_R1, S2_R2, PLAIN, PLANES_S1, PLANES_S2, WIDE
 _ANY, _S1, _S2, _R1, _S2R2, _PLAIN, _P1, _P2, _WIDE = range(9)
 _ONE_ROW = (0, 1, 3, 4, 2, 6, 5, 7, 8)
+_TWO_ROWS = (0, 1, 3, 4, 6, 7, 2, 5, 5, 8)
 _ORDERS = {
-    _S1: (0, 1, 3, 4, 6, 7, 2, 5, 5, 8),
+    _S1: _TWO_ROWS,
     _S2: _ONE_ROW,
     _R1: _ONE_ROW,
     _S2R2: (0, 1, 3, 4, 6, 7, 2, 5, 8),
-    _P1: (0, 3, 1, 4, 2, 5, 6, 7, 7, 8),
-    _P2: (0, 3, 1, 4, 6, 2, 7, 5, 8),
+    _P1: _TWO_ROWS,
+    _P2: _ONE_ROW,
 }
 _NAMES = {_S1: "s1", _S2: "s2", _R1: "r1", _S2R2: "s2r2", _P1: "p1", _P2: "p2"}
 _WIDE_ROW = {5: (0, 3, 1, 4, 2), 7: (0, 2, 1, 3, 5, 4, 6)}  # columns of a row of weights as they lie
@@ -71,7 +72,7 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
-        rows={_S1: 2, _S2R2: 2, _P1: rows, _P2: rows}.get(kind, 1),
+        rows={_S1: 2, _S2R2: 2, _P1: 2}.get(kind, 1),
         symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
     )
 
@@ -83,18 +84,19 @@ def planes_for(graph: Graph, step: Step) -> Planes | None:
     window, made = _window(graph, step, Choice()), _channels(graph, step.op)
     if window is None or made is None or _kind(window, made.right, 2) not in (_S1, _S2R2):
         return None
-    left, outputs = window.pad[1], window.out_size[1]
+    (top, left), outputs = window.pad, window.out_size[1]
     columns = _columns(window, _planes_kind(window))
     reach = (outputs - 1) * window.stride[1] + 3
     if (
         not _is_single(graph, step)
         or left > 1
+        or min(window.in_size[0], 2 * window.out_size[0]) < 4
         or reach > left + window.in_size[1] + 1
         or outputs < 2
         or columns > _BYTE
     ):
         return None
-    return Planes(columns, left, graph.tensors[step.op.inputs[0]].zero_point)
+    return Planes(columns, left, top, graph.tensors[step.op.inputs[0]].zero_point)
 
 
 def _is_single(graph: Graph, step: Step) -> bool:
@@ -214,11 +216,11 @@ def _fields(graph: Graph, op: Op, window: _Window, kind: int) -> Fields:
 
 def _columns(window: _Window, kind: int) -> int:
     """Columns of the scratch memory: under all windows, outputs rounded up to whole tiles."""
-    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2, _P1: 2, _P2: 2, _WIDE: _WIDE_TILE}.get(kind, 1)
+    tile = {_S1: 2, _S2: 4, _R1: 4, _S2R2: 2, _P1: 2, _P2: 4, _WIDE: _WIDE_TILE}.get(kind, 1)
     outputs = -(-window.out_size[1] // tile) * tile
     needed = (outputs - 1) * window.stride[1] + window.kernel[1]
     columns = max(needed, window.pad[1] + window.in_size[1] + (kind in (_P1, _P2)))
-    together = {_S2: 2, _S2R2: 4, _P1: 2, _P2: 2, _WIDE: 2}.get(kind, 1)
+    together = {_S2: 2, _S2R2: 4, _WIDE: 2}.get(kind, 1)
     return -(-columns // together) * together
 
 
@@ -232,13 +234,13 @@ def _block(window: _Window, kind: int, channels: int) -> int:
 
 def _scratch(window: _Window, kind: int, channels: int) -> int:
     """Two words a column and channel of a quad; with stride 2 three words a pair of columns, or ten words
-    four columns. Planes take one of zero points; wide windows four channels, the weights of one, results. Else copied rows, or one of zero points."""
+    four columns. Over planes only results lie there, eight bytes a column. Wide windows take four channels, the weights of one, results. Else copied rows, or one of zero points."""
     columns = _columns(window, kind)
     if kind == _WIDE:
         results = -(-window.out_size[1] // _WIDE_TILE) * _WIDE_TILE * 4
         return window.kernel[0] * (columns // 2 * _WIDE_PAIR + 4 * (window.kernel[1] - 1)) + results
     if kind != _ANY:
-        return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40, _P1: 2, _P2: 2}.get(kind, 0)
+        return columns * {_S1: 32, _S2: 24, _R1: 32, _S2R2: 40, _P1: 8, _P2: 8}.get(kind, 0)
     block = _block(window, kind, channels)
     if block > 0:
         return block * window.kernel[0] * columns

@@ -17,11 +17,13 @@ from dftiny.steps import Step
 
 @dataclass(frozen=True)
 class Planes:
-    """Rows of a tensor as its one reader, a depthwise convolution, likes them: a plane of int16 a channel, each of
-    `columns`: `left` of the zero point `zero`, the row, `zero` (dft_depthwise_planes_rows.h)."""
+    """Rows of a tensor as its one reader, a depthwise convolution, likes them: a ring of four, of which each channel has a
+    plane of int16. A row has `columns`: `left` of the zero point `zero`, the row, `zero`; a column of a channel holds
+    its four rows, the map's first one in place `top` (dft_depthwise_planes_rows.h)."""
 
     columns: int
     left: int
+    top: int
     zero: int
 
     def row_bytes(self, channels: int) -> int:

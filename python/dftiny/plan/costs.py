@@ -15,12 +15,13 @@ from dftiny.plan.lanes import Lane
 _EVENT = 120
 _WIDEN, _COPY = 1.4, 0.6  # the second where they are int16 in flash
 _PLANE = 6  # the padding of a plane
+# What a convolution's event and a block of it cost beyond that, and two output channels a block.
+_CONV_EVENT, _CONV_PAIR = 300, 32
 # Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
 _DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
 _DEPTHWISE_CHANNEL = 58
-_PLANES = {1: 1.45, 2: 1.56}  # by horizontal stride
-_PLANES_CHANNEL, _PLANES_ROW = 30, 21
-_PLANES_TABLE = 0.35  # with a table they take more, and many more modelled cycles, than pixel by pixel
+_PLANES = {1: 1.32, 2: 1.50}  # by horizontal stride
+_PLANES_CHANNEL = 52
 
 
 def lane_cost(graph: Graph, lane: Lane) -> float:
@@ -38,7 +39,8 @@ def lane_cost(graph: Graph, lane: Lane) -> float:
 
 def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     weights = graph.tensors[lane.step.op.inputs[1]]
-    cost = (_COPY if call.wide_bytes else _WIDEN) * weights.elements * events * _blocks(graph, lane, call)
+    cost = (_COPY if call.wide_bytes else _WIDEN) * weights.elements + _CONV_PAIR * weights.shape[0] / 2
+    cost = cost * events * _blocks(graph, lane, call) + _CONV_EVENT * events
     if dict(call.fields).get("out_columns"):
         cost += _PLANE * weights.shape[0] * lane.events_h
     return cost
@@ -56,8 +58,7 @@ def _depthwise(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     op, channels = lane.step.op, graph.tensors[lane.step.op.outputs[0]].shape[3]
     stride = cast(DepthwiseOptions, op.options).stride_w
     if call.function == "dft_depthwise_planes_rows":
-        each = _PLANES[stride] + _PLANES_TABLE * any(name == "table" for name, _ in call.pointers)
-        overhead = _PLANES_CHANNEL * events + _PLANES_ROW * lane.events_h
+        each, overhead = _PLANES[stride], float(_PLANES_CHANNEL * events)
     elif call.function == "dft_depthwise_rows":
         each, overhead = _DEPTHWISE[stride, lane.rows], _DEPTHWISE_CHANNEL * events
     else:

@@ -25,14 +25,17 @@ from dftiny.steps import Step, Steps
 
 Need = Literal["window", "row", "all"]
 FAST = Choice()
+_PLANES_RING = 4
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A tensor as rows: how many, and bytes of each."""
+    """A tensor as rows: how many, and bytes of each. `ring`: it is a ring of that many rows that lie among one
+    another, so that their memory cannot be told apart; 0 elsewhere."""
 
     rows: int
     row_bytes: int
+    ring: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -50,7 +53,7 @@ def shape_of(t: Tensor) -> Shape:
 def _laid_out(t: Tensor, planes: Planes | None) -> Shape:
     """Rows of an int8 tensor that may be one of planes."""
     shape = shape_of(t)
-    return shape if planes is None else Shape(shape.rows, planes.row_bytes(t.shape[3]))
+    return shape if planes is None else Shape(shape.rows, planes.row_bytes(t.shape[3]), _PLANES_RING)
 
 
 @dataclass(frozen=True)

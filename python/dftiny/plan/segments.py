@@ -24,7 +24,8 @@ _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
 _WIDE_MOST = 4096  # weights of a layer by itself
 _OVER_WISH = 1e12  # more than the instructions of any net
-_PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code
+_PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code,
+_PLANES_MEMORY = 1.02  # and what they may take of memory, as a share of what the net takes without them
 _MORE_TRIES, _ALMOST = 60, 1.15
 
 
@@ -103,7 +104,12 @@ def blocks_of(
         lane.writes: lane.shape.row_bytes for lane in lanes if lane.shape.rows == shape[lane.writes].rows
     }
     over = {lane.writes: lane.operands[0].tensor for lane in lanes if lane.call and lane.call.in_place}
+    rings = {lane.writes: lane.shape for lane in lanes if lane.shape.ring}
     for t, one in life.items():
+        if t in rings:
+            nbytes = rings[t].ring * rings[t].row_bytes
+            out.append(rectangle(f"t{t}", nbytes, min(one.born), max(one.dies)))
+            continue
         target = over.get(t)
         name = None if target is None else f"t{target}"
         whole = t in crossing or one.slots >= len(one.born)
@@ -249,6 +255,8 @@ class Cutter:
         if not all(may_weave(pair, lanes, before & after) for pair in pairs):
             return None
         found = self._stream(lanes, before, after)
+        if any(found.life[lane.writes].slots > lane.shape.ring > 0 for lane in lanes):
+            return None
         blocks = blocks_of(lanes, found.life, before | after, self.shape, found.times)
         kept = sum(self.shape[t].nbytes for t in before & after if t not in found.life)
         cost = self._cost(first.position, end.position, variant)
@@ -332,7 +340,8 @@ class Cutter:
         found = self._cut(limit, wish, planes=False)
         if not any(self.maker.planes(i) for i in range(self.n)):
             return found
-        other = self._cut(limit, wish, planes=True)
+        peak = max(s.peak for s in found)
+        other = self._cut(max(peak, min(limit, int(peak * _PLANES_MEMORY))), wish, planes=True)
         graph = self.maker.prepared.graph
         enough = _PLANES_SAVE * sum(macs(graph, step.op) for step in self.maker.prepared.steps)
         saved = sum(s.cost for s in found) - sum(s.cost for s in other)

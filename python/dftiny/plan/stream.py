@@ -101,10 +101,11 @@ class _Segment:
 
 
 def can_reverse(lanes: Sequence[Lane]) -> bool:
-    """From the last row to the first: not where rows are collected, handed in, or all there is."""
-    return all(not lane.aux_bytes and lane.operands and lane.call for lane in lanes) and any(
-        lane.events_h > lane.rows for lane in lanes
-    )
+    """From the last row to the first: not where rows are collected, handed in, or all there is; nor where the rows of two
+    begin with an odd one, which no window over planes does."""
+    odd = any(lane.operands and lane.operands[0].shape.ring and lane.events_h % lane.rows for lane in lanes)
+    fit = all(not lane.aux_bytes and lane.operands and lane.call for lane in lanes)
+    return fit and not odd and any(lane.events_h > lane.rows for lane in lanes)
 
 
 def mirrored(lane: Lane) -> Lane:

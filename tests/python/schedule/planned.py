@@ -44,8 +44,14 @@ def schedule_of(plan: Plan) -> CheckedSchedule:
 
 def _buffer(net: CheckedNet, plan: Plan, tensor: int) -> CheckedBuffer:
     place, shape = plan.of(tensor), net.maps[tensor]
-    row_bytes = {lane.writes: lane.shape.row_bytes for lane in plan.lanes if writes_planes(lane)}
-    assert place.row_bytes == row_bytes.get(tensor, shape.row_bytes) >= shape.row_bytes
+    rings = {lane.writes: lane.shape for lane in plan.lanes if writes_planes(lane)}
+    if tensor in rings:
+        ring = rings[tensor]
+        assert (place.slots, place.row_bytes) == (1, ring.ring * ring.row_bytes)
+        return CheckedBuffer(
+            tensor, place.region, place.offset, ring.row_bytes, shape.height, ring.ring, among=True
+        )
+    assert place.row_bytes == shape.row_bytes
     return CheckedBuffer(
         tensor, place.region, place.offset, place.row_bytes, shape.height, place.slots, place.pitch
     )
