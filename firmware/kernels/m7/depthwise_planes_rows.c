@@ -15,13 +15,8 @@ _Static_assert(offsetof(dft_depthwise_quad, turned) == 116, "quad");
 /* Zero points in a row that lies outside of the map. */
 static void fill_row(int16_t *to, int16_t value, uint32_t n)
 {
-    if ((n & 1u) != 0) {
+    for (const int16_t *end = to + 4u * n; to != end; to += 4) {
         *to = value;
-        to += 4;
-    }
-    for (n /= 2u; n > 0; n--, to += 8) {
-        to[0] = value;
-        to[4] = value;
     }
 }
 
@@ -47,7 +42,7 @@ static DFT_NOINLINE void store_some(const dft_depthwise_quad *q, uint32_t rows, 
         const uint8_t *from = q->results + 4u * row;
         int8_t *to = q->out[row] + q->out_channel;
         for (uint32_t x = 0; x < q->out_w; x++, from += column, to += q->out_channels) {
-            for (uint32_t lane = 0; lane < lanes; lane++) {
+            for (uint32_t lane = lanes; lane-- > 0;) {
                 to[lane] = (int8_t)from[lane];
             }
         }
@@ -56,7 +51,6 @@ static DFT_NOINLINE void store_some(const dft_depthwise_quad *q, uint32_t rows, 
 
 static void set_quad(const dft_depthwise_rows_params *p, const dft_event *event, dft_depthwise_quad *q)
 {
-    q->channels = p->in_c;
     q->out_channels = p->in_c;
     q->out_channel = 0;
     q->out_w = p->out_w;
