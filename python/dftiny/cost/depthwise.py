@@ -164,15 +164,15 @@ def planes(job: Job) -> Pieces:
     for turn in job.turns:
         missing = sum(not there for there in turn.inside[: 3 + (turn.rows - 1) * stride_h])
         one = {
-            "events": 1,
-            "missing_rows": missing,
-            "missing_numbers": missing * channels * job.number("columns"),
-            "runs": quads + (left > 0),
-            "channels": channels,
-            f"tiles_{how}": tiles,
-            "store_columns": quads * out_w,
-            "some_columns": turn.rows * out_w * (left > 0),
-            "some_numbers": turn.rows * out_w * left,
+            "depthwise_p.events": 1,
+            "depthwise_p.missing_rows": missing,
+            "depthwise_p.missing_numbers": missing * channels * job.number("columns"),
+            "depthwise_p.runs": quads + (left > 0),
+            "depthwise_p.some_columns": turn.rows * out_w * (left > 0),
+            "depthwise_p.some_numbers": turn.rows * out_w * left,
+            f"depthwise_{name}.channels": channels,
+            f"depthwise_{name}.tiles_{how}": tiles,
+            f"depthwise_{name}.store_columns": quads * out_w,
         }
         add(out, one, turn.times)
-    return Pieces({f"depthwise_{name}.{k}": int(n) for k, n in out.items()})
+    return out
