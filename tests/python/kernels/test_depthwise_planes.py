@@ -17,6 +17,7 @@ from dftiny.kernels.conv_rows import may_write_planes
 from dftiny.kernels.depthwise_rows import planes_for
 from dftiny.kernels.rows import Choice, Planes
 from dftiny.plan.lanes import LaneMaker, Shape
+from dftiny.plan.stream import can_reverse
 from dftiny.steps import steps
 
 GARBAGE = 77
@@ -107,6 +108,13 @@ def test_both_twins_equal_the_oracle(harness: Harness, layer: Layer) -> None:
 def test_other_layers_want_no_planes(layer: Layer) -> None:
     graph = graph_of(layer, 7)
     assert planes_for(graph, LaneMaker(steps(graph)).prepared.steps[0]) is None
+
+
+@pytest.mark.parametrize(("height", "may"), [(8, True), (9, False)])
+def test_events_of_two_rows_begin_with_an_even_one(height: int, may: bool) -> None:
+    """From the last row to the first they would not, where the number of rows is odd."""
+    case, _ = planes_case(Layer((height, 6, 4)), 3)
+    assert can_reverse([case.lane]) is may
 
 
 # Instructions a MAC, all events of the layer counted: what was reached and 2 %.
