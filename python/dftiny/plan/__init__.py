@@ -266,9 +266,12 @@ def _best(
     """The first plan that is as small as wished, or the smallest; None when nothing fits."""
     enough = int(bound * (1 + max(wishes.slack, OVER_BOUND if wishes.slack else 0.0)))
     best: _Packed | None = None
+    tried: set[tuple[int, int]] = set()
     for limit, wish in _limits(cutter, bound, wishes):
-        found = _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions)
-        best = _better(best, found)
+        if (limit, wish) in tried:
+            continue
+        tried.add((limit, wish))
+        best = _better(best, _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions))
         if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
             break
     return best
@@ -404,12 +407,12 @@ def _placements(prepared: Steps, packed: _Packed, at: Mapping[str, Spot]) -> dic
         if not block.key.startswith("t"):
             continue
         spot, offset = at[block.key], at[block.key].offset
-        for t in pairs.get(block.key) or (int(block.key[1:]),):
+        for t in pairs.get(block.key) or [int(key[1:]) for key in (block.key, *block.also)]:
             row_bytes, slots, pitch = block.row_bytes, block.places, block.row_bytes
             if block.key in pairs:
                 row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
             found[t] = Placement(t, spot.region, offset, row_bytes, slots, block.first, block.last, pitch)
-            offset += row_bytes
+            offset += row_bytes if block.key in pairs else 0
     return found
 
 

@@ -25,7 +25,8 @@ TRIES = 300
 class Block:
     """`len(born)` rows of `row_bytes`, row r alive in events born[r]…dies[r], both included. `over`: the block that
     this one may overwrite row by row in the event that reads it, exactly in place or lower (an elementwise
-    operator's operand). `ring`: row r lies in place r mod ring; 0 is a place for each row."""
+    operator's operand). `ring`: row r lies in place r mod ring; 0 is a place for each row. `also`: keys of blocks that
+    lie on it, row on row (plan/relay)."""
 
     key: str
     row_bytes: int
@@ -33,6 +34,7 @@ class Block:
     dies: tuple[int, ...]
     over: str | None = None
     ring: int = 0
+    also: tuple[str, ...] = ()
 
     @cached_property
     def places(self) -> int:

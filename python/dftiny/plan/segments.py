@@ -8,7 +8,7 @@ little more than that peak, the one with the fewest extra instructions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from dftiny.kernels.rows import Choice
 from dftiny.plan.costs import lane_cost
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
+from dftiny.plan.relay import relayed
 from dftiny.plan.stream import Event, Life, lives, stream
 from dftiny.plan.weave import Pair, may_weave, pair_of, woven
 
@@ -123,6 +124,7 @@ def blocks_of(
                 0 if whole else one.slots,
             )
         )
+    out = relayed(out)
     for lane in lanes:
         mine = tuple(times[lane.index])
         if lane.scratch_bytes:
@@ -184,6 +186,13 @@ class _Candidate:
         assert spots is not None
         return self._packer.sizes(spots, 1)[0] + self.kept
 
+    def least(self, enough: int, limit: int) -> int:
+        """The fewest bytes that it is packed into, tried only as long as that is more than `enough` and may become
+        less than `limit`; some number that is no less than `limit` otherwise."""
+        if self.floor >= limit or self._quick <= enough or self._quick > limit * _ALMOST:
+            return max(self.floor, self._quick) if self.floor < limit else limit
+        return self._thorough
+
     def within(self, limit: int) -> Segment | None:
         """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer."""
         # What was tried once counts whatever limit is asked for later, or smallest_peak() would promise too much.
@@ -221,11 +230,14 @@ class Cutter:
 
     def within(self, first: Cut, end: Cut, variant: Variant, limit: int) -> Segment | None:
         """Lanes from one cut to the next as one segment; None when it takes more than `limit` bytes."""
+        candidate = self._known_candidate(first, end, variant)
+        return None if candidate is None else candidate.within(limit)
+
+    def _known_candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
         key = (first, end, variant)
         if key not in self._known:
             self._known[key] = self._candidate(first, end, variant)
-        candidate = self._known[key]
-        return None if candidate is None else candidate.within(limit)
+        return self._known[key]
 
     def apart(self, index: int) -> int:
         """Bytes of lane `index` by itself, with whole maps before and behind it."""
@@ -321,6 +333,11 @@ class Cutter:
 
     def smallest_peak(self, enough: int = 0) -> int:
         """The least peak of any way to cut, or `enough` if it is less than that."""
+        floor = self._bottleneck(enough, self._floor)  # no packing can undercut it, so none need be better
+        return self._bottleneck(floor, self._peak)
+
+    def _bottleneck(self, enough: int, bytes_of: Callable[[_Candidate, int, int], int]) -> int:
+        """The least of the largest `bytes_of` a segment over all ways to cut, or `enough`."""
         best: dict[Cut, int] = {Cut(0): enough}
         for end in (cut for p in range(1, self.n + 1) for cut in self._cuts(p)):
             best[end] = 1 << 60
@@ -329,10 +346,19 @@ class Cutter:
                 for first in self._cuts(position):
                     if max(best[first], floor_end, self.whole_bytes(position)) >= best[end]:
                         continue
-                    found = self.within(first, end, variant, best[end] - 1)
-                    if found is not None:
-                        best[end] = max(best[first], found.peak)
+                    candidate = self._known_candidate(first, end, variant)
+                    if candidate is not None:
+                        found = max(best[first], bytes_of(candidate, enough, best[end]))
+                        best[end] = min(best[end], found)
         return best[Cut(self.n)]
+
+    @staticmethod
+    def _floor(candidate: _Candidate, enough: int, limit: int) -> int:
+        return candidate.floor
+
+    @staticmethod
+    def _peak(candidate: _Candidate, enough: int, limit: int) -> int:
+        return candidate.least(enough, limit)
 
     def cut(self, limit: int, wish: int | None = None) -> list[Segment]:
         """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`. Planes,

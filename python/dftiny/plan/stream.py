@@ -169,7 +169,7 @@ def lives(
     for t in outputs:
         if t in dies:
             dies[t] = [len(events)] * rows[t]
-    return {t: Life(tuple(b), tuple(dies[t]), _slots(b, dies[t])) for t, b in born.items()}
+    return {t: Life(tuple(b), tuple(dies[t]), slots_of(b, dies[t])) for t, b in born.items()}
 
 
 def _written(lane: Lane, event: Event, rows: int) -> range:
@@ -187,7 +187,7 @@ def _read(lane: Lane, event: Event, operand: Operand, rows: int) -> range:
     return range(min(lane.unneeded(operand, event.row), last), last)
 
 
-def _slots(born: Sequence[int], dies: Sequence[int]) -> int:
+def slots_of(born: Sequence[int], dies: Sequence[int]) -> int:
     """Most rows alive at once in a ring: from the oldest living row to the newest."""
     if born[0] > born[-1]:
         born, dies = born[::-1], dies[::-1]
