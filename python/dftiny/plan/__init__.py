@@ -15,10 +15,11 @@ from dftiny.graph import Graph
 from dftiny.plan.input_rows import with_input_rows
 from dftiny.plan.lanes import Lane, LaneMaker, shape_of
 from dftiny.plan.needs import kernel_net
+from dftiny.plan.pack import MORE_TRIES, Block, Packer, live_bytes
 from dftiny.plan.pack import TRIES as PACK_TRIES
-from dftiny.plan.pack import Block, Packer, live_bytes
+from dftiny.plan.parts import Segment
 from dftiny.plan.recompute import Repeat, repeated, repeats
-from dftiny.plan.segments import ALIGN, Cutter, Segment, blocks_of, times_of
+from dftiny.plan.segments import ALIGN, Cutter, blocks_of, times_of
 from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.plan.weave import key_of, woven
 from dftiny.rewrite import NAMES as rewrites
@@ -239,7 +240,9 @@ class _Failed:
         roomy = _best(self.prepared, self.cutter, [endless], self.bound, free)
         assert roomy is not None, "everything fits so large a region"
         closest = _plan(self.prepared, roomy, [endless], self.bound)
-        return _refusal(self.prepared.graph, roomy, largest, closest)
+        room = sum(r.bytes for r in self.regions)
+        proven = f"; no order of rows can do with less than {self.bound:,}" if self.bound > room else ""
+        return _refusal(self.prepared.graph, roomy, largest, closest, proven)
 
 
 def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | _Failed:
@@ -252,9 +255,11 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     maker = LaneMaker(prepared)
     cutter = Cutter(maker)
     bound = lower_bound(kernel_net(maker)).bytes
+    if bound > sum(r.bytes for r in regions):
+        return _Failed(prepared, cutter, bound, regions, wishes)  # no order of rows can do: none is tried
     best = _best(prepared, cutter, regions, bound, wishes)
     if best is None or best.total > bound * (1 + OVER_BOUND):
-        best = _better(best, _best(prepared, Cutter(maker, weave=True), regions, bound, wishes))
+        best = _better(best, _best(prepared, cutter.woven(), regions, bound, wishes))
     if best is not None:
         return _plan(prepared, best, regions, bound)
     return _Failed(prepared, cutter, bound, regions, wishes)
@@ -265,13 +270,18 @@ def _best(
 ) -> _Packed | None:
     """The first plan that is as small as wished, or the smallest; None when nothing fits."""
     enough = int(bound * (1 + max(wishes.slack, OVER_BOUND if wishes.slack else 0.0)))
+    enough = enough // regions[0].align * regions[0].align
     best: _Packed | None = None
     tried: set[tuple[int, int]] = set()
     for limit, wish in _limits(cutter, bound, wishes):
         if (limit, wish) in tried:
             continue
         tried.add((limit, wish))
-        best = _better(best, _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions))
+        found = _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions)
+        near = found is not None and enough < found.total <= enough * (1 + OVER_BOUND)
+        if found is not None and near and wishes.slack and cutter.pressed and len(tried) == 1:
+            found = _tried_longer(prepared, cutter, found, regions, enough)
+        best = _better(best, found)
         if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
             break
     return best
@@ -322,11 +332,27 @@ def _pack(
     limit: int,
     rooms: Sequence[int],
     tries: int = PACK_TRIES,
+    more: int = 0,
+    wanted: int = 0,
 ) -> _Packed | None:
     timeline = _timeline(prepared, cutter, cuts, limit)
     packer = Packer(timeline.blocks, ALIGN)
-    spots = packer.best(rooms, tries=tries)
+    spots = packer.best(rooms, tries=tries, more=more, wanted=wanted)
     return None if spots is None else _Packed(timeline, packer, spots, sum(packer.sizes(spots, len(rooms))))
+
+
+def _tried_longer(
+    prepared: Steps, cutter: Cutter, found: _Packed, regions: Sequence[RegionSpec], wanted: int
+) -> _Packed:
+    """The same segments, packed with more patience until they take no more than `wanted` bytes: as they are turned, and all
+    downwards."""
+    rooms, limit = [r.bytes for r in regions], found.timeline.limit
+    downwards = [s.turned() if s.reverse else s for s in found.timeline.cuts]
+    for cuts in (downwards, found.timeline.cuts):
+        if found.total > wanted:
+            packed = _pack(prepared, cutter, cuts, limit, rooms, more=MORE_TRIES, wanted=wanted)
+            found = found if packed is None or packed.total >= found.total else packed
+    return found
 
 
 def _better(a: _Packed | None, b: _Packed | None) -> _Packed | None:
@@ -420,9 +446,9 @@ def _up(value: int, align: int) -> int:
     return (value + align - 1) // align * align
 
 
-def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec, closest: Plan) -> DoesNotFit:
+def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec, closest: Plan, proven: str) -> DoesNotFit:
     """Name the region, the operator with most bytes alive, and the bytes over. `roomy`: a plan for a region like
-    `largest` that is large enough."""
+    `largest` that is large enough; `proven`: what is known of all plans."""
     timeline, packer = roomy.timeline, roomy.packer
     need = _up(roomy.total, largest.align)
     _, time = live_bytes(packer.blocks)
@@ -432,6 +458,6 @@ def _refusal(graph: Graph, roomy: _Packed, largest: RegionSpec, closest: Plan) -
     over = max(need - largest.bytes, 1)
     reason = (
         f"operator {op.index} ({op.kind}) needs {need:,} bytes of activations, "
-        f"region {largest.name} has {largest.bytes:,}: {over:,} bytes over"
+        f"region {largest.name} has {largest.bytes:,}: {over:,} bytes over{proven}"
     )
     return DoesNotFit(graph.name, reason, region=largest.name, op=op.index, over_bytes=over, closest=closest)

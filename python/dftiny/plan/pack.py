@@ -10,7 +10,7 @@ live and die whole). schedule_check.py judges the result with code of its own.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,8 @@ import numpy as np
 
 Interval = tuple[int, int]
 Spot = tuple[int, int]  # (region number, offset)
-TRIES = 300
+TRIES, MORE_TRIES = 300, 1500
+_Found = tuple[tuple[int, int], list[int], list[Spot]]  # (regions, bytes), order, places
 
 
 @dataclass(frozen=True)
@@ -145,36 +146,35 @@ class Packer:
     def __init__(self, blocks: Sequence[Block], align: int) -> None:
         self.blocks = list(blocks)
         self.align = align
-        self.rules: dict[int, list[tuple[int, list[Interval]]]] = {i: [] for i in range(len(blocks))}
+        self._rules: list[list[tuple[int, int, int]]] = [[] for _ in blocks]
         for i, a in enumerate(self.blocks):
             for j in range(i):
-                found = forbidden(self.blocks[j], a)
-                if found:
-                    self.rules[i].append((j, found))
-                    self.rules[j].append((i, [(-hi, -lo) for lo, hi in reversed(found)]))
+                for lo, hi in forbidden(self.blocks[j], a):
+                    self._rules[i].append((j, lo, hi))
+                    self._rules[j].append((i, -hi, -lo))
 
-    def place(self, order: Sequence[int], rooms: Sequence[int]) -> list[Spot] | None:
-        """Greedy in the given order into regions of `rooms` bytes; None when a block fits nowhere."""
-        spots: dict[int, Spot] = {}
-        for i in order:
-            for region, room in enumerate(rooms):
-                offset = self._lowest(i, region, spots)
-                if offset + self.blocks[i].nbytes <= room:
-                    spots[i] = (region, offset)
+    def place(
+        self, order: Sequence[int], rooms: Sequence[int], known: Sequence[Spot] = (), kept: int = 0
+    ) -> list[Spot] | None:
+        """Greedy in the given order into regions of `rooms` bytes; None when a block fits nowhere. The first `kept` blocks
+        of the order lie where `known` has them."""
+        at = [[-1] * len(self.blocks) for _ in rooms]
+        for i in order[:kept]:
+            at[known[i][0]][i] = known[i][1]
+        for i in order[kept:]:
+            nbytes, rules = self.blocks[i].nbytes, self._rules[i]
+            for there, room in zip(at, rooms, strict=True):
+                offset = self._lowest(rules, there)
+                if offset + nbytes <= room:
+                    there[i] = offset
                     break
             else:
                 return None
-        return [spots[i] for i in range(len(self.blocks))]
+        return [next((r, o[i]) for r, o in enumerate(at) if o[i] >= 0) for i in range(len(self.blocks))]
 
-    def _lowest(self, i: int, region: int, spots: Mapping[int, Spot]) -> int:
-        taken = [
-            (spots[j][1] + lo, spots[j][1] + hi)
-            for j, intervals in self.rules[i]
-            if j in spots and spots[j][0] == region
-            for lo, hi in intervals
-        ]
+    def _lowest(self, rules: Sequence[tuple[int, int, int]], at: Sequence[int]) -> int:
         offset = 0
-        for low, high in sorted(taken):
+        for low, high in sorted([(at[j] + lo, at[j] + hi) for j, lo, hi in rules if at[j] >= 0]):
             if low < offset < high:
                 offset = -(-high // self.align) * self.align
         return offset
@@ -186,45 +186,62 @@ class Packer:
             ends[region] = max(ends[region], offset + block.nbytes)
         return ends
 
-    def best(self, rooms: Sequence[int], *, tries: int = TRIES) -> list[Spot] | None:
+    def best(
+        self, rooms: Sequence[int], *, tries: int = TRIES, more: int = 0, wanted: int = 0
+    ) -> list[Spot] | None:
         """The smallest plan found: few regions first, then few bytes; None when none fits. Repeatable.
 
-        Starts from a few orders, then moves blocks that end at the top to the front, `tries` times.
+        Starts from a few orders, then moves blocks that end at the top to the front, `tries` times. As long as there are
+        more than `wanted` bytes it does so `more` times from each of the orders.
         """
-        floor = self.floor()
-        found = [(self._size(spots, rooms), order, spots) for order, spots in self._started(rooms)]
-        if not found:
+        started = self._started(rooms)
+        if not started:
             return None
-        size, order, spots = min(found, key=lambda f: f[0])
+        found = self._improved(min(started, key=lambda f: f[0]), rooms, tries, self.floor())
+        for one in started if more else ():
+            if found[0][1] <= wanted:
+                break
+            found = min(found, self._improved(one, rooms, more, wanted), key=lambda f: f[0])
+        return found[2]
+
+    def _improved(self, found: _Found, rooms: Sequence[int], tries: int, wanted: int) -> _Found:
+        size, order, spots = found
         dice = random.Random(0)
         for _ in range(tries):
-            if size[1] <= floor:
+            if size[1] <= wanted:
                 break
-            changed = self._varied(order, spots, dice)
-            placed = self.place(changed, rooms)
+            changed, kept = self._varied(order, spots, dice)
+            # What takes more is of no use: the first block that reaches higher ends the attempt.
+            space = rooms if size[0] > 1 else [size[1] if r == spots[0][0] else 0 for r in range(len(rooms))]
+            placed = self.place(changed, space, spots, kept)
             if placed is not None and (now := self._size(placed, rooms)) <= size:
                 size, order, spots = now, changed, placed
-        return spots
+        return size, order, spots
 
-    def _started(self, rooms: Sequence[int]) -> list[tuple[list[int], list[Spot]]]:
+    def _started(self, rooms: Sequence[int]) -> list[_Found]:
         tried = [(order, self.place(order, rooms)) for order in self._orders()]
-        return [(order, spots) for order, spots in tried if spots is not None]
+        return [(self._size(spots, rooms), order, spots) for order, spots in tried if spots is not None]
 
     def _size(self, spots: Sequence[Spot], rooms: Sequence[int]) -> tuple[int, int]:
         used = self.sizes(spots, len(rooms))
         return sum(n > 0 for n in used), sum(used)
 
-    def _varied(self, order: Sequence[int], spots: Sequence[Spot], dice: random.Random) -> list[int]:
-        """One of the blocks that reach highest, or any block, goes somewhere further to the front."""
+    def _varied(
+        self, order: Sequence[int], spots: Sequence[Spot], dice: random.Random
+    ) -> tuple[list[int], int]:
+        """One of the blocks that reach highest, or any block, goes somewhere further to the front. Also, how many blocks
+        stay before it."""
         ends = [spot[1] + block.nbytes for block, spot in zip(self.blocks, spots, strict=True)]
         top = max(ends)
         high = [i for i, end in enumerate(ends) if end > top * 0.97]
-        changed = list(order)
+        changed, kept = list(order), len(order)
         for _ in range(dice.choice((1, 1, 2))):
             i = dice.choice(high) if dice.random() < 0.7 else dice.choice(changed)
             at = changed.index(i)
-            changed.insert(dice.randrange(at + 1), changed.pop(at))
-        return changed
+            to = dice.randrange(at + 1)
+            changed.insert(to, changed.pop(at))
+            kept = min(kept, to)
+        return changed, kept
 
     def floor(self) -> int:
         """Most bytes of rows alive in one event: no placement can need less."""

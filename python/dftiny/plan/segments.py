@@ -8,15 +8,17 @@ little more than that peak, the one with the fewest extra instructions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from dftiny.graph import macs
 from dftiny.kernels.rows import Choice
 from dftiny.plan.costs import lane_cost
+from dftiny.plan.faster import faster
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
+from dftiny.plan.parts import Cut, Segment
 from dftiny.plan.relay import relayed
 from dftiny.plan.stream import Event, Life, lives, stream
 from dftiny.plan.weave import Pair, may_weave, pair_of, woven
@@ -25,9 +27,11 @@ _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
 _WIDE_MOST = 4096  # weights of a layer by itself
 _OVER_WISH = 1e12  # more than the instructions of any net
+_OVER_PLANES = "dft_depthwise_planes_rows"
 _PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code,
 _PLANES_MEMORY = 1.02  # and what they may take of memory, as a share of what the net takes without them
 _MORE_TRIES, _ALMOST = 60, 1.15
+_MOST_TRIES, _NEARLY = 1200, 1.04
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,6 @@ class Variant:
     choice: Choice
     flat: bool = False
     planes: bool = False
-
-
-@dataclass(frozen=True)
-class Cut:
-    """In front of lane `position`; `woven`: two of the maps that lie there share their rows' room in turns."""
-
-    position: int
-    woven: bool = False
 
 
 ALONE = Variant(Choice(), flat=True)
@@ -69,26 +65,8 @@ _PLANES = (
     Variant(Choice(rows=1, block=8), planes=True),
 )
 _TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN, *_PLANES)
+_FINER = tuple(Choice(rows=rows, block=block) for rows in (0, 1) for block in (0, 48, 32, 24, 16, 12, 8))
 VARIANTS = tuple(dict.fromkeys((*_BY_ITSELF, *_TOGETHER)))
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Lanes first…end−1 run interleaved; `peak` bytes at most, `cost` extra instructions."""
-
-    first: int
-    end: int
-    lanes: tuple[Lane, ...]
-    events: tuple[Event, ...]
-    peak: int
-    cost: float
-    reverse: bool = False
-    woven: Pair | None = None  # of the tensors that cross its end
-
-    def turned(self) -> Segment:
-        """The same segment from the last rows to the first, or the other way round."""
-        turn = not self.reverse
-        return replace(self, events=tuple(stream(self.lanes, reverse=turn)), reverse=turn)
 
 
 def blocks_of(
@@ -163,6 +141,7 @@ class _Candidate:
     kept: int
     cost: float
     woven: Pair | None
+    found: dict[int, int] = field(default_factory=dict)  # tries → bytes
 
     @cached_property
     def floor(self) -> int:
@@ -173,36 +152,40 @@ class _Candidate:
     def _packer(self) -> Packer:
         return Packer(self.blocks, ALIGN)
 
-    @cached_property
-    def _quick(self) -> int:
-        return self._packed(0)
-
-    @cached_property
-    def _thorough(self) -> int:
-        return min(self._quick, self._packed(_MORE_TRIES))
-
-    def _packed(self, tries: int) -> int:
-        spots = self._packer.best([1 << 40], tries=tries)
-        assert spots is not None
-        return self._packer.sizes(spots, 1)[0] + self.kept
+    def _bytes(self, tries: int) -> int:
+        """The fewest bytes found with this many tries or any number that was tried before."""
+        known = self.found.get(tries)
+        if known is None:
+            spots = self._packer.best([1 << 40], tries=tries)
+            assert spots is not None
+            known = self._packer.sizes(spots, 1)[0] + self.kept
+            self.found[tries] = known
+        return min(self.found.values())
 
     def least(self, enough: int, limit: int) -> int:
         """The fewest bytes that it is packed into, tried only as long as that is more than `enough` and may become
         less than `limit`; some number that is no less than `limit` otherwise."""
-        if self.floor >= limit or self._quick <= enough or self._quick > limit * _ALMOST:
-            return max(self.floor, self._quick) if self.floor < limit else limit
-        return self._thorough
+        if self.floor >= limit:
+            return limit
+        found = self._bytes(0)
+        return found if found <= enough or found > limit * _ALMOST else self._bytes(_MORE_TRIES)
 
-    def within(self, limit: int) -> Segment | None:
-        """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer."""
+    def within(self, limit: int, *, pressed: bool) -> Segment | None:
+        """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer, and much longer
+        where memory is `pressed`."""
+        if self.floor > limit:
+            return None
         # What was tried once counts whatever limit is asked for later, or smallest_peak() would promise too much.
-        tried = "_thorough" in self.__dict__
-        if self.floor > limit or (not tried and self._quick > limit * _ALMOST):
-            return None
-        peak = self._quick if self._quick <= limit else self._thorough
-        if peak > limit:
-            return None
-        return Segment(self.first, self.end, self.lanes, self.events, peak, self.cost, woven=self.woven)
+        stages = ((0, _ALMOST), (_MORE_TRIES, _ALMOST), (_MOST_TRIES, _NEARLY))
+        for tries, near in stages if pressed else stages[:2]:
+            if self.found and min(self.found.values()) > limit * near:
+                break
+            if self._bytes(tries) <= limit:
+                peak = min(self.found.values())
+                return Segment(
+                    self.first, self.end, self.lanes, self.events, peak, self.cost, woven=self.woven
+                )
+        return None
 
 
 class Cutter:
@@ -212,6 +195,7 @@ class Cutter:
     def __init__(self, maker: LaneMaker, *, weave: bool = False) -> None:
         self.maker = maker
         self.n = len(maker)
+        self.pressed = weave
         self.crossing = _crossing(maker)
         graph = maker.prepared.graph
         self.shape = {t: shape_of(graph.tensors[t]) for t in set(maker.prepared.views.values())}
@@ -224,6 +208,13 @@ class Cutter:
         self._sums: dict[tuple[int, Variant], list[float]] = {}
         self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
+    def woven(self) -> Cutter:
+        """The same with `weave`; what was found out about segments without counts there too."""
+        other = Cutter(self.maker, weave=True)
+        other._known, other._lanes, other._costs = self._known, self._lanes, self._costs
+        other._sums, other._streams = self._sums, self._streams
+        return other
+
     def whole_bytes(self, position: int) -> int:
         """All tensors that cross the cut in front of lane `position`."""
         return self._whole[position]
@@ -231,7 +222,7 @@ class Cutter:
     def within(self, first: Cut, end: Cut, variant: Variant, limit: int) -> Segment | None:
         """Lanes from one cut to the next as one segment; None when it takes more than `limit` bytes."""
         candidate = self._known_candidate(first, end, variant)
-        return None if candidate is None else candidate.within(limit)
+        return None if candidate is None else candidate.within(limit, pressed=self.pressed)
 
     def _known_candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
         key = (first, end, variant)
@@ -262,6 +253,9 @@ class Cutter:
     def _candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
         span = range(first.position, end.position)
         lanes = tuple(self._lane(i, span.start, span.stop, variant) for i in span)
+        return self._candidate_of(first, end, lanes, self._cost(span.start, span.stop, variant))
+
+    def _candidate_of(self, first: Cut, end: Cut, lanes: tuple[Lane, ...], cost: float) -> _Candidate | None:
         before, after = self.crossing[first.position], self.crossing[end.position]
         pairs = [p for p in (self._woven(first), self._woven(end)) if p is not None]
         if not all(may_weave(pair, lanes, before & after) for pair in pairs):
@@ -271,7 +265,6 @@ class Cutter:
             return None
         blocks = blocks_of(lanes, found.life, before | after, self.shape, found.times)
         kept = sum(self.shape[t].nbytes for t in before & after if t not in found.life)
-        cost = self._cost(first.position, end.position, variant)
         return _Candidate(
             first.position,
             end.position,
@@ -333,11 +326,13 @@ class Cutter:
 
     def smallest_peak(self, enough: int = 0) -> int:
         """The least peak of any way to cut, or `enough` if it is less than that."""
-        floor = self._bottleneck(enough, self._floor)  # no packing can undercut it, so none need be better
-        return self._bottleneck(floor, self._peak)
+        floor = self._bottleneck(enough, lambda candidate, _: candidate.floor)
+        # No packing can be below that, so none is looked for.
+        return self._bottleneck(floor, lambda candidate, limit: candidate.least(floor, limit))
 
-    def _bottleneck(self, enough: int, bytes_of: Callable[[_Candidate, int, int], int]) -> int:
-        """The least of the largest `bytes_of` a segment over all ways to cut, or `enough`."""
+    def _bottleneck(self, enough: int, bytes_of: Callable[[_Candidate, int], int]) -> int:
+        """The least of the largest `bytes_of` a segment over all ways to cut, or `enough`. `bytes_of` also gets the bytes from
+        which on a segment is of no use."""
         best: dict[Cut, int] = {Cut(0): enough}
         for end in (cut for p in range(1, self.n + 1) for cut in self._cuts(p)):
             best[end] = 1 << 60
@@ -348,21 +343,36 @@ class Cutter:
                         continue
                     candidate = self._known_candidate(first, end, variant)
                     if candidate is not None:
-                        found = max(best[first], bytes_of(candidate, enough, best[end]))
-                        best[end] = min(best[end], found)
+                        best[end] = min(best[end], max(best[first], bytes_of(candidate, best[end])))
         return best[Cut(self.n)]
-
-    @staticmethod
-    def _floor(candidate: _Candidate, enough: int, limit: int) -> int:
-        return candidate.floor
-
-    @staticmethod
-    def _peak(candidate: _Candidate, enough: int, limit: int) -> int:
-        return candidate.least(enough, limit)
 
     def cut(self, limit: int, wish: int | None = None) -> list[Segment]:
         """The cheapest way to cut whose segments all stay within `limit` bytes, and as many as can within `wish`. Planes,
         which need kernels of their own, are used where they are worth that."""
+        found = self._cheapest(limit, wish)
+        return faster(self, found) if self.pressed else found
+
+    def choices(self, index: int, segment: Segment) -> Iterator[tuple[float, Lane]]:
+        """Other choices for lane `index` of a segment, with the instructions that each saves. Rows in planes stay."""
+        graph, now = self.maker.prepared.graph, segment.lanes[index - segment.first]
+        if now.call is None or "out_columns" in dict(now.call.fields) or now.call.function == _OVER_PLANES:
+            return
+        cost = lane_cost(graph, now)
+        seen = {(now.rows, now.scratch_bytes)}
+        for choice in _FINER:
+            lane = self.maker.lane(index, choice)
+            if (lane.rows, lane.scratch_bytes) not in seen:
+                seen.add((lane.rows, lane.scratch_bytes))
+                yield cost - lane_cost(graph, lane), lane
+
+    def made_of(
+        self, first: Cut, end: Cut, lanes: tuple[Lane, ...], cost: float, limit: int
+    ) -> Segment | None:
+        """A segment of these lanes; None when it takes more than `limit` bytes."""
+        candidate = self._candidate_of(first, end, lanes, cost)
+        return None if candidate is None else candidate.within(limit, pressed=self.pressed)
+
+    def _cheapest(self, limit: int, wish: int | None) -> list[Segment]:
         found = self._cut(limit, wish, planes=False)
         if not any(self.maker.planes(i) for i in range(self.n)):
             return found

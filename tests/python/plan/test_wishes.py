@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from flatmodel import FlatModel
 from host_model import HostModel, build_library
 from random_graphs import Builder, phinet_like
 
+import dftiny.plan as planner
 from dftiny import int8
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph, load
@@ -100,6 +102,26 @@ def test_too_large_names_region_operator_and_bytes(graph: Graph) -> None:
         plan(graph, [RegionSpec("axi", 5000)])
     assert isinstance(e.value, CheckFailed)
     assert (e.value.region, e.value.over_bytes) == ("axi", need - 5000)
+
+
+def test_what_no_order_of_rows_can_do_is_not_tried(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the bound is above the memory there is, only the plan that the refusal shows is made."""
+    asked: list[int] = []
+    best = planner._best
+
+    def noted(*given: Any) -> Any:
+        asked.append(given[2][0].bytes)
+        return best(*given)
+
+    monkeypatch.setattr(planner, "_best", noted)
+    bound = plan(graph, [AXI]).lower_bound_bytes
+    asked.clear()
+    with pytest.raises(DoesNotFit, match=f"no order of rows can do with less than {bound:,}"):
+        plan(graph, [RegionSpec("axi", bound - 1)], Wishes(recompute=False))
+    assert len(asked) == 1 and asked[0] > bound
+    with pytest.raises(DoesNotFit) as e:  # perhaps, for all that is proven: so it is tried
+        plan(graph, [RegionSpec("axi", bound)], Wishes(recompute=False))
+    assert bound in asked and "no order" not in str(e.value)
 
 
 def test_plans_are_repeatable(graph: Graph) -> None:

@@ -1,0 +1,36 @@
+"""What a plan is cut into: cuts, and segments between them. Data only; used by segments, faster and the planner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dftiny.plan.lanes import Lane
+from dftiny.plan.stream import Event, stream
+from dftiny.plan.weave import Pair
+
+
+@dataclass(frozen=True)
+class Cut:
+    """In front of lane `position`; `woven`: two of the maps that lie there share their rows' room in turns."""
+
+    position: int
+    woven: bool = False
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Lanes first…end−1 run interleaved; `peak` bytes at most, `cost` extra instructions."""
+
+    first: int
+    end: int
+    lanes: tuple[Lane, ...]
+    events: tuple[Event, ...]
+    peak: int
+    cost: float
+    reverse: bool = False
+    woven: Pair | None = None  # of the tensors that cross its end
+
+    def turned(self) -> Segment:
+        """The same segment from the last rows to the first, or the other way round."""
+        turn = not self.reverse
+        return replace(self, events=tuple(stream(self.lanes, reverse=turn)), reverse=turn)
