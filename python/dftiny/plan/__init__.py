@@ -43,6 +43,8 @@ __all__ = [
     "plan",
 ]
 
+# With how many limits packing is tried longer: the first ones cost fewest instructions.
+LONGER = 2
 # Memory given for speed: segments may take this share over the lower bound when that saves instructions. Where none
 # fit so few bytes they may take the second share over the smallest peak, up to the third over the lower bound. Plans
 # whose blocks pack worse than that are made again with less memory for each segment.
@@ -279,7 +281,7 @@ def _best(
         tried.add((limit, wish))
         found = _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions)
         near = found is not None and enough < found.total <= enough * (1 + OVER_BOUND)
-        if found is not None and near and wishes.slack and cutter.pressed and len(tried) == 1:
+        if found is not None and near and wishes.slack and cutter.pressed and len(tried) <= LONGER:
             found = _tried_longer(prepared, cutter, found, regions, enough)
         best = _better(best, found)
         if best is not None and best.total <= min(enough, wishes.limit_bytes or enough):
