@@ -71,13 +71,17 @@ def load_code_sizes() -> CodeSizes:
     return CodeSizes(base, {n: int(v) for n, v in value["kernel"].items()}, value["brings"])
 
 
+# Of an engine's function: prologue, epilogue, open(), alignment of pools.
+ENGINE_GLUE_BYTES = 64
+
+
 def run_bytes(code: ModelCode) -> int:
     """Bytes of the generated straight-line function and the engine's glue, never less than what gcc makes.
 
     Thumb-2: an address is a literal (a load and a word), a base register plus an immediate, or a base register plus
     a literal; then a call, and behind each whole-tensor operator the hook with its number.
     """
-    glue = 64  # prologue, epilogue, open(), alignment of pools
+    glue = ENGINE_GLUE_BYTES
     segments = code.segments * (6 + 2 + 4)
     calls = (
         code.calls * (6 + 4 + 8) + sum(2 + _address_bytes(o) for o in code.operands) + code.const_operands * 6

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from dftiny.code_size import run_bytes
+from dftiny.code_size import ENGINE_GLUE_BYTES, run_bytes
 from dftiny.graph import (
     AddOptions,
     ConcatenationOptions,
@@ -70,7 +70,7 @@ class Vector:
         """Flash of the layer beside its kernels: constants, a few words of code, its entry in the table."""
         code = model_code(self.plan)
         entries = 4 + _VECTOR_BYTES + len(self.name) + 4
-        return code.const.total - ENGINE_BYTES + run_bytes(code) + entries
+        return code.const.total - ENGINE_BYTES + run_bytes(code) - ENGINE_GLUE_BYTES + entries
 
 
 def vectors_of(linked: Plan) -> tuple[Vector, ...]:
