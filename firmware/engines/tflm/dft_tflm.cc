@@ -129,7 +129,7 @@ void set_hook(dft_op_hook hook)
 extern "C" const dft_proofs dft_the_proofs = {nullptr, 0, nullptr, 0};
 
 extern "C" const dft_engine dft_the_engine = {
-    "tflm", digest, &need, 1, DFT_TFLM_OPS_N, open, invoke, memory_used, set_hook, nullptr, nullptr, 0, nullptr,
+    "tflm", digest, &need, 1, DFT_TFLM_OPS_N, open, invoke, memory_used, set_hook, nullptr, nullptr,
 };
 
 /* What the library asks of its platform. Its own versions need printf, which needs a heap. */
