@@ -30,7 +30,7 @@ from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.metrics import logistic_threshold
 from dftiny.verdict.file import load_verdict
-from dftiny.verdict.fit import AGREEMENT, WIDTHS, agrees, stops
+from dftiny.verdict.fit import AGREEMENT, THRESHOLDS, WIDTHS, agrees, stops
 from dftiny.verdict.order import spread
 from dftiny.verdict.order import texture as textures
 
@@ -150,7 +150,9 @@ class Round:
 @dataclass(frozen=True)
 class Saving:
     """Stopping early in one condition and order: part of `images` that end where all 64 tiles end, with a bootstrap
-    interval by photograph, mean tiles, and the smallest fixed number that agrees as often."""
+    interval by photograph, mean tiles, and the smallest fixed number that agrees as often on these images. `chosen` is the
+    mean fixed number that validation images ask for by the rule that gives early stopping its width, `chosen_agreement`
+    how often it agrees."""
 
     condition: str
     order: str
@@ -159,6 +161,8 @@ class Saving:
     interval: tuple[float, float]
     tiles: float
     fixed: int
+    chosen: float
+    chosen_agreement: float
 
 
 def large_images(
@@ -260,12 +264,14 @@ def savings(rounds: Sequence[Round], seed: int = 0) -> list[Saving]:
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A test image in order: logits less its round's threshold, where it stops and on which side."""
+    """A test image in order: logits less its round's threshold, where it stops and on which side, and how many tiles
+    the round's validation images ask for when their number is fixed."""
 
     source: str
     values: NDArray[np.float64]
     seen: int
     side: bool
+    fixed: int
 
 
 def _shown(this: Round, condition: str, order: str, seed: int) -> Iterator[_Shown]:
@@ -278,11 +284,27 @@ def _shown(this: Round, condition: str, order: str, seed: int) -> Iterator[_Show
         (float(w) for w in WIDTHS * 2 if agrees(known, sources, float(w)) >= AGREEMENT),
         float(WIDTHS[-1] * 2),
     )
+    fixed = _fixed(known, sources)
     for image in this.test:
         if image.condition == condition:
             values = ordered(image, order, rng) - threshold
             seen, side = stops(values, np.zeros(1), width)
-            yield _Shown(image.source, values, int(seen[0]), bool(side[0]))
+            yield _Shown(image.source, values, int(seen[0]), bool(side[0]), fixed)
+
+
+def _fixed(known: Sequence[NDArray[np.float64]], sources: Sequence[str]) -> int:
+    """The smallest number of tiles that tells, of every photograph, the side of all tiles as often as early stopping must."""
+    longest = max(len(v) for v in known)
+    means = np.array([v.mean() for v in known])
+    bounds = np.linspace(*np.percentile(means, [2, 98]), THRESHOLDS)
+    for k in range(1, longest):
+        same: dict[str, list[float]] = {}
+        for values, mean, source in zip(known, means, sources, strict=True):
+            early = values[:k].mean() > bounds
+            same.setdefault(source, []).append(float((early == (mean > bounds)).mean()))
+        if min(float(np.mean(v)) for v in same.values()) >= AGREEMENT:
+            return k
+    return longest
 
 
 def _saving(condition: str, order: str, shown: Sequence[_Shown]) -> Saving:
@@ -295,7 +317,8 @@ def _saving(condition: str, order: str, shown: Sequence[_Shown]) -> Saving:
     )
     return Saving(
         condition, order, len(shown), float(same.mean()), _interval(same, [s.source for s in shown]),
-        float(np.mean([s.seen for s in shown])), fixed,
+        float(np.mean([s.seen for s in shown])), fixed, float(np.mean([s.fixed for s in shown])),
+        float(np.mean([s.values[: s.fixed].mean() > 0 for s in shown] == truth)),
     )  # fmt: skip
 
 
@@ -312,13 +335,15 @@ def _interval(same: NDArray[np.bool_], sources: Sequence[str]) -> tuple[float, f
 
 
 def savings_text(rows: Sequence[Saving], longest: int = 64) -> str:
-    """A table: times fewer tiles than all, and than the best fixed number."""
+    """A table: times fewer tiles than all, than the number that validation images ask for, and than the best in hindsight."""
     lines = [
-        f"{'condition':<15}{'order':<15}{'images':>7}{'agreement':>11}{'95 %':>15}{'tiles':>7}{'x fewer':>9}{'fixed k':>9}{'x than k':>9}"
+        f"{'condition':<15}{'order':<15}{'images':>7}{'agreement':>11}{'95 %':>15}{'tiles':>7}{'x fewer':>9}"
+        f"{'chosen k':>10}{'agrees':>8}{'x than k':>9}{'hindsight k':>13}{'x than k':>9}"
     ]
     lines += [
         f"{r.condition:<15}{r.order:<15}{r.images:>7}{r.agreement:>11.3f}{r.interval[0]:>8.3f}–{r.interval[1]:.3f} {r.tiles:>7.1f}"
-        f"{longest / r.tiles:>9.1f}{r.fixed:>9}{r.fixed / r.tiles:>9.1f}"
+        f"{longest / r.tiles:>9.1f}{r.chosen:>10.1f}{r.chosen_agreement:>8.3f}{r.chosen / r.tiles:>9.1f}"
+        f"{r.fixed:>13}{r.fixed / r.tiles:>9.1f}"
         for r in rows
     ]
     return "\n".join(lines)

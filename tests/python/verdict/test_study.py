@@ -32,6 +32,8 @@ def test_every_condition_and_order_is_judged_and_saves_tiles() -> None:
         assert r.interval[0] <= r.agreement <= r.interval[1]
         assert 1 <= r.tiles < 32
         assert 1 <= r.fixed <= 64
+        assert r.tiles < r.chosen <= 64
+        assert r.chosen_agreement >= 0.97
     assert len(savings_text(found).splitlines()) == 13
 
 
