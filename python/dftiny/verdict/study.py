@@ -296,7 +296,8 @@ def _fixed(known: Sequence[NDArray[np.float64]], sources: Sequence[str]) -> int:
     """The smallest number of tiles that tells, of every photograph, the side of all tiles as often as early stopping must."""
     longest = max(len(v) for v in known)
     means = np.array([v.mean() for v in known])
-    bounds = np.linspace(*np.percentile(means, [2, 98]), THRESHOLDS)
+    low, high = np.percentile(means, [2, 98])
+    bounds = np.linspace(float(low), float(high), THRESHOLDS)
     for k in range(1, longest):
         same: dict[str, list[float]] = {}
         for values, mean, source in zip(known, means, sources, strict=True):

@@ -66,7 +66,6 @@ def test_no_innermost_loop_touches_the_stack(compiled: dict[str, Code]) -> None:
     assert {n for _, n in loops} > {
         "dft_conv_loop",
         "dft_table_run",
-        "dft_depthwise_p1_next",
         "dft_gate_run",
     }
     spilled: dict[str, int] = {}

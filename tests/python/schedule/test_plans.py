@@ -16,6 +16,7 @@ from random_graphs import KINDS, phinet_like, random_graph
 
 from dftiny.graph import Graph, MeanOptions, load
 from dftiny.kernels.rows import Choice, RowCall
+from dftiny.models import released_model
 from dftiny.plan import Plan, RegionSpec, Wishes, lanes, plan
 from dftiny.schedule_bound import lower_bound
 from dftiny.schedule_check import CheckedSchedule, check
@@ -80,10 +81,10 @@ def test_plans_of_random_graphs_are_valid() -> None:
 
 
 @pytest.mark.usefixtures("every_kernel")
-@pytest.mark.parametrize("model", MODELS, ids=lambda p: p.parent.name)
 @pytest.mark.parametrize("by_rows", [False, True], ids=["input whole", "input by rows"])
-def test_plans_of_released_models_are_valid_and_near_the_bound(model: Path, by_rows: bool) -> None:
-    made = plan(load(model), ROOMY, Wishes(input_by_rows=by_rows))
+def test_a_plan_with_every_kernel_there_is_valid_and_near_the_bound(by_rows: bool) -> None:
+    """Of the small released net: the fixture's kernels know no Shift-Max. All nets with their real kernels come below."""
+    made = plan(load(released_model() / "model.tflite"), ROOMY, Wishes(input_by_rows=by_rows))
     schedule = assert_valid(made)
     assert any(b.slots < b.height for b in schedule.buffers)
     if not by_rows:
