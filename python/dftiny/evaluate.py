@@ -96,16 +96,9 @@ def evaluate(
     tiles = sum(len(v) for v in logits)
     with new_folder(out, stage="evaluate") as folder:
         _write_tiles(folder / TILES, rows, logits)
-        write_json(
-            folder / METRICS,
-            {
-                "threshold": model.threshold,
-                "thresholds": dict(model.thresholds),
-                "images": len(rows),
-                "tiles": tiles,
-                "metrics": metrics,
-            },
-        )
+        found = {"threshold": model.threshold, "thresholds": dict(model.thresholds)}
+        counts = {"images": len(rows), "tiles": tiles}
+        write_json(folder / METRICS, {**found, **counts, "metrics": metrics})
         write_manifest(
             folder,
             "evaluate",
@@ -118,7 +111,7 @@ def evaluate(
                 "tile": model.tile,
                 **({} if fold is None else {"fold": fold}),
             },
-            metrics={"images": len(rows), "tiles": tiles},
+            metrics=counts,
             tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
         )
     summary = EvaluateSummary(out, metrics, len(rows), tiles)

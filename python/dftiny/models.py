@@ -81,7 +81,7 @@ def _released_rows() -> Iterator[Row]:
 
 def models_table() -> str:
     """The released models, then the nets that `dftiny train` knows, with MACs and RAM at each tile size."""
-    head = "Released models (dftiny export takes phinet_demo_128.demo without being told)"
+    head = f"Released models (dftiny export takes {DEFAULT_MODEL} without being told)"
     nets = (
         "Nets to train (dftiny train --recipe …): MACs of one tile, and RAM for activations on the STM32H743"
     )

@@ -100,7 +100,9 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, cures: Cures = N
 
 def _profiles(recipe: Recipe) -> tuple[str, ...]:
     """The sharing profiles that the recipe's training tiles went through."""
-    if recipe.sharing == "mixed":
+    from dftiny.train.recipe import MIXED
+
+    if recipe.sharing == MIXED:
         return tuple(PROFILES)
     return () if recipe.sharing == PRE else (recipe.sharing,)
 

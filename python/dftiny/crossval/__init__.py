@@ -2,5 +2,3 @@
 
 A use case: composes train, export and the thesis' way of pooling folds. Called by `dftiny crossval`.
 """
-
-FLOAT, INT8 = "float", "int8"

@@ -5,26 +5,30 @@ Called by run, through jobs. One torch thread each: the rounds are what runs in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dftiny import graph as graphs
+from dftiny import spec
 from dftiny.artifact import atomic_write, new_folder, read_manifest, write_manifest
 from dftiny.bundle import MODEL, export
-from dftiny.crossval import FLOAT, INT8
 from dftiny.data.calibration import calibration_rows, calibration_tiles
 from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.sharing import PRE, PROFILES
 from dftiny.data.tiles import image_logit, tiles
 from dftiny.diagnose import Cures
+from dftiny.thesis.results import FLOAT, INT8
 from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
 from dftiny.thesis.work import log_into
+from dftiny.verdict.study import Judge
+from dftiny.verdict.study import int8_judge as of_graph
 
 TRAIN, BUNDLE, SCORES, CALIBRATION = "train", "bundle", "scores", "calibration.npz"
-Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,16 @@ class Round:
     steps: int | None
     place: Path
     cures: Cures
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its scores depend on beside the data: another recipe, other steps or cures make it again."""
+        steps = {} if self.steps is None else {"steps": self.steps}
+        return {
+            "recipe": {**spec.recipe(self.recipe), **steps},
+            "seed": self.seed,
+            "cures": asdict(self.cures),
+        }
 
 
 def train_round(this: Round, data: Path) -> None:
@@ -53,23 +67,20 @@ def train_round(this: Round, data: Path) -> None:
 def judge_round(this: Round, data: Path) -> None:
     """Export the trained net to int8 and write the image logits of both nets: the stages `bundle` and `scores`."""
     with log_into(this.place):
-        import torch
-
-        torch.set_num_threads(1)
         index = load_index(data).of_fold(this.fold)
         # Thresholds come from reals and generators' fakes: the validation part's controls are not looked at.
         rows = [r for r in index.images if r.split == "test" or (r.split == "val" and not r.is_control)]
         _export(this, data, index.images)
         conditions = (PRE, *(p for p in PROFILES if any(r.sharing == p for r in rows)))
-        net, tile, float_logits = _float(this)
-        logits = _judge(data, rows, tile, {FLOAT: float_logits, INT8: _int8(this)})
+        logits = _judge(data, rows, {FLOAT: float_judge(this.place), INT8: int8_judge(this.place)})
+        net = str(read_manifest(this.place / TRAIN).config["recipe"]["net"])
         sheet = Sheet(
             net, this.fold, this.seed, conditions, **columns_of(rows), logits=logits, history={}
         )  # fmt: skip
         parents = {s: read_manifest(this.place / s).digest for s in (TRAIN, BUNDLE)}
         with new_folder(this.place / SCORES, stage=STAGE) as folder:
             save_sheet(folder / SHEET, sheet)
-            write_manifest(folder, STAGE, files=[SHEET], parents=parents)
+            write_manifest(folder, STAGE, files=[SHEET], parents=parents, config=this.config)
 
 
 def _export(this: Round, data: Path, rows: Sequence[ImageRow]) -> None:
@@ -82,36 +93,26 @@ def _export(this: Round, data: Path, rows: Sequence[ImageRow]) -> None:
     export(this.place / TRAIN, out=this.place / BUNDLE, calibration=path, cures=this.cures, quiet=True)
 
 
-def _float(this: Round) -> tuple[str, int, Logits]:
+def float_judge(place: Path) -> Judge:
+    """The float net of the round in `place`, on one thread: rounds run side by side."""
     from dftiny.nets.checkpoint import load_checkpoint
-    from dftiny.nets.predict import predict
+    from dftiny.nets.predict import on_one_thread, predict
 
-    model = load_checkpoint(this.place / TRAIN)
-    return model.preset, model.tile, lambda cut: predict(model.net, cut)[:, 0]
-
-
-def _int8(this: Round) -> Logits:
-    from dftiny import graph as graphs
-    from dftiny import int8
-
-    g = graphs.load(this.place / BUNDLE / MODEL)
-    assert g.output.quant is not None  # int8 at both edges: the reader saw to it
-    scale, zero = float(g.output.quant.scale[0]), int(g.output.quant.zero_point[0])
-
-    def logits(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
-        said = int8.run(g, int8.from_pixels(cut))[:, 0].astype(np.int32)
-        return ((said - zero) * scale).astype(np.float32)
-
-    return logits
+    on_one_thread()
+    model = load_checkpoint(place / TRAIN)
+    return Judge(model.tile, lambda cut: predict(model.net, cut)[:, 0].astype(np.float64))
 
 
-def _judge(
-    data: Path, rows: Sequence[ImageRow], tile: int, methods: dict[str, Logits]
-) -> dict[str, NDArray[np.float32]]:
+def int8_judge(place: Path) -> Judge:
+    """The int8 net of the round in `place`, through the oracle."""
+    return of_graph(graphs.load(place / BUNDLE / MODEL))
+
+
+def _judge(data: Path, rows: Sequence[ImageRow], methods: dict[str, Judge]) -> dict[str, NDArray[np.float32]]:
     """Image logits float32 [n] by method."""
     told: dict[str, list[float]] = {m: [] for m in methods}
     for row in rows:
-        cut = tiles(read_image(data, row), tile)
-        for method, logits in methods.items():
-            told[method].append(image_logit(logits(cut)))
+        pixels = read_image(data, row)
+        for method, judge in methods.items():
+            told[method].append(image_logit(judge.logits(tiles(pixels, judge.tile))))
     return {m: np.array(v, dtype=np.float32) for m, v in told.items()}

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dftiny.artifact import MANIFEST, atomic_write, read_json, write_json
-from dftiny.crossval import FLOAT, INT8
 from dftiny.crossval.fold import SCORES
 from dftiny.errors import DftError
 from dftiny.thesis.pool import Figure
-from dftiny.thesis.results import Results, measure
+from dftiny.thesis.results import FLOAT, INT8, Results, measure
 from dftiny.thesis.sheet import Sheet, load_sheet
 from dftiny.thesis.table import ABSENT, Table, interval, percent
 

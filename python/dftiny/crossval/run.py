@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dftiny.artifact import read_json, read_manifest, write_json
-from dftiny.crossval.fold import SCORES, TRAIN, Round, judge_round, train_round
+from dftiny.artifact import canonical_json, read_json, read_manifest, write_json
+from dftiny.crossval.fold import SCORES, Round, judge_round, train_round
 from dftiny.crossval.report import SETTING, report
 from dftiny.data.index import load_index
 from dftiny.diagnose import Cures
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis.jobs import Job, run_jobs
+from dftiny.thesis.sheet import STAGE
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Wishes:
 def crossval(data: Path, out: Path, wishes: Wishes) -> None:
     """Train, export and judge every recipe in every fold of `data` into `out`, and print the figures.
 
-    Rounds that are there already are kept. DftError for a data folder without folds, CheckFailed when a net fails.
+    Rounds of the same settings that are there already are kept. DftError for a data folder without folds, CheckFailed when a net fails.
     """
     index = load_index(data)
     index.of_fold(0)  # says what is missing before anything slow
@@ -84,20 +85,18 @@ def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
 
 
 def _jobs(this: Round, data: Path) -> list[Job]:
-    """What is missing of a round. Seconds are relative only: the bar says how far the whole is."""
-    if _whole(this.place / SCORES, "scores"):
+    """What is missing of a round: training itself keeps what is finished. Seconds are relative only, for the bar."""
+    if _kept(this):
         return []
     name = f"{this.recipe} fold {this.fold}"
     train = Job(f"{name} train", train_round, (this, data), (), 5.0)
-    judge = Job(f"{name} judge", judge_round, (this, data), (train.name,), 5.0)
-    if _whole(this.place / TRAIN, "train"):
-        return [Job(judge.name, judge_round, (this, data), (), judge.seconds)]
-    return [train, judge]
+    return [train, Job(f"{name} judge", judge_round, (this, data), (train.name,), 5.0)]
 
 
-def _whole(folder: Path, stage: str) -> bool:
+def _kept(this: Round) -> bool:
+    """Whether the round is there, whole, and of these very settings."""
     try:
-        read_manifest(folder, stage)
+        made = read_manifest(this.place / SCORES, STAGE)
     except (DftError, CheckFailed):
         return False
-    return True
+    return canonical_json(made.config) == canonical_json(this.config)

@@ -10,10 +10,12 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from dftiny.bundle import MODEL
+from dftiny.crossval.fold import BUNDLE, float_judge, int8_judge
 from dftiny.data.index import DataIndex, load_index
 from dftiny.data.photos import Photo, demo_photos
 from dftiny.errors import DftError
-from dftiny.verdict.study import Judge, Large, Round, int8_judge, large_images, validation_images
+from dftiny.verdict.study import Large, Round, large_images, validation_images
 
 
 def rounds(folder: Path, data: Path, *, floating: bool, jobs: int) -> list[Round]:
@@ -25,7 +27,7 @@ def rounds(folder: Path, data: Path, *, floating: bool, jobs: int) -> list[Round
 
     index = load_index(data)
     places = {k: p for k in range(index.folds) for p in sorted(folder.glob(f"fold{k}_seed*"))[:1]}
-    done = {k: p for k, p in places.items() if (p / "bundle" / "model.tflite").is_file()}
+    done = {k: p for k, p in places.items() if (p / BUNDLE / MODEL).is_file()}
     if not done:
         raise DftError(f"{folder} holds no finished round", "run one with: dftiny crossval --recipe NAME")
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
@@ -38,7 +40,7 @@ def judged(place: Path, data: Path, fold: int, floating: bool) -> Round:
     from dftiny.data.generators import SEEN
 
     index = load_index(data).of_fold(fold)
-    judge = _float_judge(place) if floating else _int8_judge(place)
+    judge = float_judge(place) if floating else int8_judge(place)
     validation: list[Large] = [
         *validation_images(judge, data, index),
         *large_images(judge, _photos(index, "val"), SEEN),
@@ -49,18 +51,3 @@ def judged(place: Path, data: Path, fold: int, floating: bool) -> Round:
 def _photos(index: DataIndex, split: str) -> Sequence[Photo]:
     sources = {r.source for r in index.select(split)}
     return [p for p in demo_photos()[0] if p.id in sources]
-
-
-def _int8_judge(place: Path) -> Judge:
-    from dftiny import graph as graphs
-
-    return int8_judge(graphs.load(place / "bundle" / "model.tflite"))
-
-
-def _float_judge(place: Path) -> Judge:
-    from dftiny.nets.checkpoint import load_checkpoint
-    from dftiny.nets.predict import on_one_thread, predict
-
-    on_one_thread()  # the rounds run side by side
-    model = load_checkpoint(place / "train")
-    return Judge(model.tile, lambda cut: predict(model.net, cut)[:, 0].astype("float64"))

@@ -18,9 +18,10 @@ from dftiny.thesis.sheet import Sheet
 
 PRE = "pre"
 ANY = "all conditions"
+FLOAT, INT8 = "float", "int8"
 HEADS = "mixed_head_"
-# Methods that are meant for all conditions: their one threshold comes from all of them.
-FOR_ALL = ("mixed", "float", "int8")
+# Methods that are meant for all conditions, this grid's and a cross-validation's: their one threshold comes from all of them.
+FOR_ALL = ("mixed", FLOAT, INT8)
 # The backbones whose features the sharing history is read from, and the method that judges for each condition.
 BACKBONES = ("supervised", "mixed")
 

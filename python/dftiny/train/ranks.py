@@ -6,9 +6,7 @@ and what it reads is handed to the others, so they need no common disk for the r
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,15 +62,6 @@ def joined() -> Iterator[Ranks]:
         distributed.barrier()  # nobody takes the connections down while another still uses them
     finally:
         distributed.destroy_process_group()
-    # Everything is written. Now and then gloo's threads outlive the group, and the process would be ended by
-    # std::terminate while its statics are destroyed: it leaves before that.
-    atexit.register(_leave)
-
-
-def _leave() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def from_first(ranks: Ranks, make: Callable[[], Value]) -> Value:

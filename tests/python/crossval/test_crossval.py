@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from dftiny.artifact import read_json, write_json, write_manifest
 from dftiny.crossval.fold import BUNDLE, SCORES, TRAIN
 from dftiny.crossval.report import RESULTS, SETTING, TABLES, report
-from dftiny.crossval.run import Wishes, crossval
+from dftiny.crossval.run import Wishes, _jobs, _rounds, crossval
 from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
 from dftiny.errors import DftError
 from dftiny.thesis.sheet import load_sheet
@@ -75,6 +76,17 @@ def test_a_finished_round_is_kept(data: Path, done: Path) -> None:
     crossval(data, done, Wishes(("phinet_demo",), folds=(1,), steps=3, jobs=1))
     assert {p: p.stat().st_mtime_ns for p in place.rglob("*") if p.is_file()} == before
     assert any(p.parent.name == TRAIN for p in before)
+
+
+def test_a_round_of_other_settings_is_made_again(done: Path) -> None:
+    def jobs(wishes: Wishes) -> list[str]:
+        (this,) = _rounds(wishes, range(3), done)
+        return [j.name for j in _jobs(this, done)]
+
+    same = Wishes(("phinet_demo",), folds=(1,), steps=3)
+    assert jobs(same) == []
+    both = ["phinet_demo fold 1 train", "phinet_demo fold 1 judge"]
+    assert jobs(replace(same, steps=4)) == jobs(replace(same, correct_bias=True)) == both
 
 
 def test_the_figures_are_shown_again_without_the_data(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
