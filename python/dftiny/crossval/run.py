@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dftiny import spec
 from dftiny.artifact import canonical_json, read_json, read_manifest, write_json
 from dftiny.crossval.fold import SCORES, Round, judge_round, train_round
 from dftiny.crossval.report import SETTING, report
@@ -35,9 +36,9 @@ def crossval(data: Path, out: Path, wishes: Wishes) -> None:
     """
     index = load_index(data)
     index.of_fold(0)  # says what is missing before anything slow
+    rounds = _rounds(wishes, range(index.folds), out)
     digest = read_manifest(data, "data").digest
     _claim(out, digest)
-    rounds = _rounds(wishes, range(index.folds), out)
     write_json(out / SETTING, {
         "data": index.name,
         "digest": digest,
@@ -66,9 +67,17 @@ def _claim(out: Path, digest: str) -> None:
 
 
 def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
+    from dftiny.train.recipe import ANY_NET
+
     unknown = [k for k in wishes.folds if k not in folds]
     if unknown:
         raise DftError(f"the data have no fold {unknown[0]}", f"they have folds 0 to {len(folds) - 1}")
+    for recipe in wishes.recipes:
+        if spec.recipe(recipe).get("net") == ANY_NET:
+            raise DftError(
+                f"the recipe {recipe} is for any net",
+                "name the net in a recipe of your own: --recipe my.toml",
+            )
     cures = Cures(correct_bias=wishes.correct_bias)
     return [
         Round(

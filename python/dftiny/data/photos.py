@@ -90,7 +90,7 @@ def demo_photos() -> tuple[list[Photo], list[str]]:
 def folder_photos(folder: Path) -> list[Photo]:
     """A user's own photographs, sorted by name; of every five the fourth is val and the fifth test."""
     if not folder.is_dir():
-        raise DftError(f"{folder} is not a folder of photographs")
+        raise DftError(f"{folder} is not a folder of photographs", "give the folder that holds them")
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     if len(paths) < 5:
         raise DftError(

@@ -105,7 +105,7 @@ def two_folders(real: Path, fake: Path) -> Tree:
 def _images_below(folder: Path) -> list[str]:
     """Paths of the image files below `folder`, from there, sorted; links to folders are not followed."""
     if not folder.is_dir():
-        raise DftError(f"{folder} is not a folder")
+        raise DftError(f"{folder} is not a folder", "give the folder that holds the images")
     paths = []
     for at, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [f for f in folders if not f.startswith(".")]

@@ -104,6 +104,10 @@ def test_the_figures_are_shown_again_without_the_data(done: Path, capsys: pytest
 def test_what_cannot_be_run_is_refused(data: Path, done: Path, tmp_path: Path) -> None:
     with pytest.raises(DftError, match="the data have no fold 7"):
         crossval(data, tmp_path / "out", Wishes(("phinet_demo",), folds=(7,)))
+    for recipe, why in (("nope", "unknown recipe"), ("mixed", "is for any net")):
+        with pytest.raises(DftError, match=why):
+            crossval(data, tmp_path / "out", Wishes((recipe,)))
+    assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine")
     with pytest.raises(DftError, match="holds no cross-validation"):
