@@ -80,7 +80,13 @@ def _improved(
     """The converted model with other scales, weights and biases, and the reference kernels' answers to it."""
     if not cures.any:
         return converted
-    with progress.step("int8 numbers of our own (ranges, equalisation, biases)"):
+    from threadpoolctl import threadpool_limits
+
+    # With another number of threads sums of floats are taken in another order, and the int8 model is another one.
+    with (
+        progress.step("int8 numbers of our own (ranges, equalisation, biases)"),
+        threadpool_limits(1, user_api="blas"),
+    ):
         seen = tiles.with_extremes(source.calibration)
         made = cured(converted.separate, converted.floats, seen, cures, source.name)
         reference = tflite.reference(made.model, hard)

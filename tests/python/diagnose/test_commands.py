@@ -11,6 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from threadpoolctl import threadpool_info, threadpool_limits
 from twins import POINTWISE, Twins, damaged, twins, weights
 
 from dftiny import graph, int8, spec
@@ -89,6 +90,23 @@ def test_cures_are_refused_for_a_model_that_has_no_float_weights(tmp_path: Path,
         stages.make_model(source, tmp_path, 0.0, Listening(), cures=stages.Cures(equalise=True))
     stages.make_model(source, tmp_path, 0.0, Listening(), explain=True)
     assert json.loads((tmp_path / "explain.json").read_text())["causes"][0]["channel"] == 4
+
+
+def test_numbers_of_our_own_do_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPatch, ill: Twins) -> None:
+    """Sums of floats in another order gave the released PhiNet 11,959 other bytes on two threads."""
+
+    class Seen(Exception):
+        pass
+
+    def look(*_: object) -> None:
+        raise Seen({p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"})
+
+    monkeypatch.setattr(stages, "cured", look)
+    converted = Converted(ill.model, ill.model, ill.floats, np.zeros((0, 1)), np.zeros((0, 1), np.int8))
+    cures = stages.Cures(correct_bias=True)
+    with threadpool_limits(2, user_api="blas"), pytest.raises(Seen) as seen:
+        stages._improved(source_of(ill), converted, ill.tiles, cures, Listening())
+    assert seen.value.args == ({1},)
 
 
 def test_diagnose_with_and_without_the_float_model(tmp_path: Path, ill: Twins) -> None:
