@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import arm_model
 import numpy as np
@@ -318,6 +320,17 @@ def test_the_tool_says_what_it_counted(bundle: Bundle) -> None:
     assert f"constants {rest:,}{wide}; for a" in text
     assert "54 are allowed: 6 bytes for each of 9 output channels (54)" in text
     assert "CONV_2D" in text
+
+
+def test_wide_weights_are_told_apart() -> None:
+    """No net of these tests takes any now; bigger ones do."""
+    counts = SimpleNamespace(
+        const_bytes=900, wide_bytes=300, output_channels=50, table_bytes=256, const_allowed_bytes=556
+    )
+    text = view._constants(cast(Any, counts))
+    assert "constants 600, and wide weights 300; for a PhiNet 556 are allowed" in text
+    counts.wide_bytes = 0
+    assert "constants 900; for a PhiNet 556 are allowed" in view._constants(cast(Any, counts))
 
 
 def test_both_variants_of_the_convolutions_are_counted() -> None:
