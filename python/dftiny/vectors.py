@@ -34,10 +34,10 @@ from dftiny.graph import (
     SoftmaxOptions,
     Tensor,
 )
+from dftiny.kernels.calls import STRUCT_BYTES
 from dftiny.kernels.count import ENGINE_BYTES, model_code, used_functions
 from dftiny.plan import Plan, RegionSpec, Wishes, plan
 
-_VECTOR_BYTES = 28  # dft_vector
 REGION = "vector"  # the one block that a layer runs in
 BYTES_MAX = 4096  # of it: less than what any net that answers something takes
 LOADS = ("ldrd", "ldr")  # dft_conv_k32_ldrd and _ldr: the bodies that a build may choose between
@@ -69,7 +69,7 @@ class Vector:
     def bytes(self) -> int:
         """Flash of the layer beside its kernels: constants, a few words of code, its entry in the table."""
         code = model_code(self.plan)
-        entries = 4 + _VECTOR_BYTES + len(self.name) + 4
+        entries = 4 + STRUCT_BYTES["dft_vector"] + len(self.name) + 4
         return code.const.total - ENGINE_BYTES + run_bytes(code) - ENGINE_GLUE_BYTES + entries
 
 

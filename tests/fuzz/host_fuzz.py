@@ -24,6 +24,7 @@ from dftiny.link.messages import MessageError
 from dftiny.link.pack import Geometry
 from dftiny.link.rate import raise_rate
 
+STATUSES = len(spec.protocol()["status"])
 FINDINGS = Path(__file__).parent / "findings"
 TILE = bytes(range(96)) * 4
 READS_MAX = 20_000  # of one conversation: more would be an endless loop
@@ -114,7 +115,7 @@ class Liar:
         name, fields = self._honest(asked)
         kind = self._byte()
         if kind == 10 and "status" in fields:
-            self._always[name] = self._byte() % 15
+            self._always[name] = self._byte() % (STATUSES + 1)
         if kind == 11:
             self._mute.add(name)
         if name in self._always:
@@ -125,7 +126,7 @@ class Liar:
             self._late = b"" if kind == 1 else self._wire(name, one.seq, fields)
             return
         if kind == 9 and "status" in fields:
-            fields = {**fields, "status": self._byte() % 15}
+            fields = {**fields, "status": self._byte() % (STATUSES + 1)}
         if kind == 3:
             name, fields = self._lie(name, fields)
         wire = self._wire(name, one.seq ^ (kind == 4), fields)
@@ -243,9 +244,9 @@ def seeds() -> list[bytes]:
     replies = [("hello_reply", {**HELLO, "session": 1}), ("photo_reply", {"photo_id": 1, "status": 0})]
     wires = [frame.encode(messages.encode(name, 3, **fields)) for name, fields in replies]
     scripts = [bytes(at) + bytes([kind, 1, 2, 0, 3]) for kind in range(1, 9) for at in range(2, 60, 3)]
-    scripts += [bytes(at) + bytes([9, status]) for status in range(14) for at in range(2, 100, 4)]
+    scripts += [bytes(at) + bytes([9, status]) for status in range(STATUSES) for at in range(2, 100, 4)]
     scripts += [bytes(30) + bytes([9, 11, 1] * n) for n in (10, 60)]
-    scripts += [bytes(at) + bytes([10, status]) for status in range(14) for at in (2, 6, 10, 24)]
+    scripts += [bytes(at) + bytes([10, status]) for status in range(STATUSES) for at in (2, 6, 10, 24)]
     scripts += [bytes(at) + bytes([11]) for at in range(2, 30, 3)]
     return [*wires, *bad, b"".join(wires), b"\0" * 40, *scripts]
 

@@ -29,7 +29,7 @@ def selftest_input(n: int) -> np.ndarray:
 
 
 def row_sum(values: np.ndarray, rows: int) -> int:
-    """The sum over rows that dft/engine.h describes, of one tensor's int8 values."""
+    """The sum over rows that dft/proofs.h describes, of one tensor's int8 values."""
     cut = np.ascontiguousarray(values).reshape(rows, -1)
     return sum(zlib.crc32(row.tobytes(), index) for index, row in enumerate(cut)) & _MASK
 

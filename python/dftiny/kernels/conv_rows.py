@@ -209,7 +209,7 @@ def _sizes(m: _Map, choice: Choice) -> tuple[int, int]:
     room = max(room, _TILE if lean else _ENOUGH)
     whole = _rounded(m.out_size[1])
     most = _OUT_ROWS_MAX if m.dilation[0] == 1 and m.kernel[0] + m.stride[0] <= _WINDOW_ROWS_MAX else 1
-    narrow = m.out_size[1] <= _NARROW_MAP and 2 * whole <= room and choice.planes is None
+    narrow = m.out_size[1] <= _NARROW_MAP and 2 * whole <= room
     wanted = 1 if choice.planes else choice.rows  # of a ring of four rows, one event reads all
     rows = min(wanted or (2 if narrow else 1), most, m.out_size[0])
     block = min(_rounded(choice.block) or whole, max(room // rows // _TILE, 1) * _TILE)

@@ -15,7 +15,7 @@ from dftiny.plan.input_rows import FUNCTION
 # Beside the arrays: digest 32, dft_engine 44, dft_aot_model 36, one dft_region_need 12, the name "aot" and a
 # region's name.
 ENGINE_BYTES = 136
-_PROOF_BYTES = 8  # dft_proof, one an operator, and dft_proofs once
+_LAST_VECTOR_BYTES = 4  # the null that ends the table of made-up layers
 _BYTE = 0xFF
 HALF_BYTE = 16  # DFT_LANES_HALF_BYTE
 _OPERAND_BYTES = 8  # dft_rows_at of a second or further operand
@@ -71,7 +71,7 @@ def model_code(plan: Plan) -> ModelCode:
         tuple(place[t] for c in whole for t in (*c.inputs, c.output) if isinstance(t, int)),
         sum(isinstance(t, Const) for c in whole for t in c.inputs),
         _op_bytes(plan),
-        _PROOF_BYTES * (proofs_n(plan) + 1),
+        STRUCT_BYTES["dft_proof"] * proofs_n(plan) + STRUCT_BYTES["dft_proofs"] + _LAST_VECTOR_BYTES,
     )
 
 

@@ -435,12 +435,13 @@ def _placements(prepared: Steps, packed: _Packed, at: Mapping[str, Spot]) -> dic
         if not block.key.startswith("t"):
             continue
         spot, offset = at[block.key], at[block.key].offset
-        for t in pairs.get(block.key) or [int(key[1:]) for key in (block.key, *block.also)]:
+        pair = pairs.get(block.key)
+        for t in pair or [int(key[1:]) for key in (block.key, *block.also)]:
             row_bytes, slots, pitch = block.row_bytes, block.places, block.row_bytes
-            if block.key in pairs:
+            if pair:
                 row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
             found[t] = Placement(t, spot.region, offset, row_bytes, slots, block.first, block.last, pitch)
-            offset += row_bytes if block.key in pairs else 0
+            offset += row_bytes if pair else 0
     return found
 
 

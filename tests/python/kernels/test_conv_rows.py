@@ -9,6 +9,7 @@ from conv_layers import Layer, RealSize, cost, random_layer
 from random_graphs import Builder
 from row_harness import Harness
 
+from dftiny.counting.cores import PAIRED_LOADS
 from dftiny.graph import ConvOptions
 from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
 from dftiny.kernels.rows import Choice
@@ -120,7 +121,7 @@ def paired_loads(tmp_path_factory: pytest.TempPathFactory) -> Harness:
     """Kernels as they are for fewer cycles in llvm-mca's model, more instructions."""
     made = Harness(tmp_path_factory.mktemp("paired"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_harness, "ARM_FLAGS", [*row_harness.ARM_FLAGS, "-DDFT_CONV_PAIRED_LOADS"])
+        patch.setattr(row_harness, "ARM_FLAGS", [*row_harness.ARM_FLAGS, PAIRED_LOADS])
         assert made._arm  # compiled now
     return made
 

@@ -10,13 +10,13 @@ import pytest
 from arm_model import CPU
 from host_model import FIRMWARE, run_tool
 
+from dftiny.counting.cores import PAIRED_LOADS
 from dftiny.counting.listing import Instruction, disassemble
 
 SOURCES = sorted((FIRMWARE / "kernels" / "m7").glob("*.S"))
 INCLUDES = [f"-I{FIRMWARE / d}" for d in ("kernels", "kernels/m7", "include")]
 # A Shift-Max keeps sixteen values for a pixel; fifteen registers hold all but the start of its first operand, loaded each time.
 SPILLED = {"shift_max_pass": 1}
-PAIRED = "-DDFT_CONV_PAIRED_LOADS"
 Code = dict[str, list[Instruction]]
 
 
@@ -35,7 +35,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Code]:
     folder = tmp_path_factory.mktemp("code")
     found = {s.stem: functions(s, folder) for s in SOURCES}
     (body,) = (s for s in SOURCES if s.stem == "conv_body")
-    return {**found, "conv_body, LDR": functions(body, folder, PAIRED)}
+    return {**found, "conv_body, LDR": functions(body, folder, PAIRED_LOADS)}
 
 
 def innermost(code: list[Instruction]) -> list[list[Instruction]]:
