@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from dftiny.crossval.report import TABLES
 from dftiny.data.calibration import calibration_rows, calibration_tiles
 from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.photos import demo_photos
-from dftiny.data.sharing import PRE, PROFILES
+from dftiny.data.sharing import PRE
 from dftiny.data.tiles import tiles
 from dftiny.diagnose import Cures
 from dftiny.errors import DftError
@@ -40,9 +40,6 @@ from dftiny.evaluate import METRICS
 from dftiny.export.stages import NO_CURES
 from dftiny.model_card import card, with_crossval, with_verdicts
 from dftiny.verdict.validation import fit_verdict, table
-
-if TYPE_CHECKING:
-    from dftiny.train.recipe import Recipe
 
 # Four real tiles and one fake of four generators, two of them held out.
 GOLDEN_KINDS = ("real", "tconv", "real", "nearest", "real", "pixshuf", "real", "bilinear")
@@ -69,6 +66,7 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, cures: Cures = N
         raise DftError(
             f"{data}, {train} and {evaluate} are not stages of one run", "run train and evaluate again"
         )
+    from dftiny.train.conditions import conditions_of
     from dftiny.train.recipe import parse_recipe
 
     recipe = parse_recipe(trained.config["recipe"], str(train))
@@ -77,7 +75,9 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, cures: Cures = N
     with new_folder(out, stage="model") as folder:
         for name in COPIED:
             shutil.copyfile(train / name, folder / name)
-        used = _calibration(folder / "calibration.npz", data, rows, recipe.tile, _profiles(recipe))
+        used = _calibration(
+            folder / "calibration.npz", data, rows, recipe.tile, conditions_of(recipe, ()).imitated
+        )
         used += _golden(folder / "golden.npz", data, rows, recipe.tile)
         credited = [photos[s] for s in dict.fromkeys(used)]
         text = card(out.name, recipe, trained.metrics, read_json(evaluate / METRICS), credited)
@@ -96,15 +96,6 @@ def release(data: Path, train: Path, evaluate: Path, out: Path, cures: Cures = N
         )
     add_int8(out)
     add_verdict(out, data)
-
-
-def _profiles(recipe: Recipe) -> tuple[str, ...]:
-    """The sharing profiles that the recipe's training tiles went through."""
-    from dftiny.train.recipe import MIXED
-
-    if recipe.sharing == MIXED:
-        return tuple(PROFILES)
-    return () if recipe.sharing == PRE else (recipe.sharing,)
 
 
 def add_int8(model: Path) -> None:

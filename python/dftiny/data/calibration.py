@@ -5,7 +5,6 @@ Called by crossval and release. A net that will see shared images must not be ca
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from dftiny.data.index import ImageRow, read_image
 from dftiny.data.photos import seed_of
-from dftiny.data.sharing import PRE, PROFILES, share
+from dftiny.data.sharing import PRE, PROFILES, shared
 from dftiny.data.tiles import tiles
 
 CALIBRATION_TILES = 40
@@ -33,16 +32,7 @@ def calibration_tiles(
     turns = (PRE, *profiles)
     picked = []
     for number, row in enumerate(chosen):
-        cut = tiles(_shared(data, row, turns[number % len(turns)]), tile)
+        turn, pixels = turns[number % len(turns)], read_image(data, row)
+        cut = tiles(pixels if turn == PRE else shared(pixels, turn, row.id), tile)
         picked.append(cut[np.random.default_rng(seed_of("calibration", row.id)).integers(len(cut))])
     return np.stack(picked)
-
-
-def _shared(data: Path, row: ImageRow, profile: str) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    pixels = read_image(data, row)
-    if profile == PRE:
-        return pixels
-    with Image.open(io.BytesIO(share(pixels, profile, row.id))) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -55,3 +55,11 @@ def share(pixels: NDArray[np.uint8], profile: str, name: str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0", progressive=p.progressive)
     return buffer.getvalue()
+
+
+def shared(pixels: NDArray[np.uint8], profile: str, name: str) -> NDArray[np.uint8]:
+    """`pixels` uint8 [H, W, 3] after that profile: encoded as `share` does, and decoded again."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(share(pixels, profile, name))) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.uint8)

@@ -5,7 +5,6 @@ Not for training, which draws its own tiles (train/pictures.py). Called by evalu
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.data.index import ImageRow, read_image
-from dftiny.data.sharing import share
+from dftiny.data.sharing import shared
 
 Pixels = NDArray[np.uint8]
 Result = TypeVar("Result")
@@ -52,11 +51,3 @@ def picture(folder: Path, row: ImageRow, profile: str | None) -> Pixels:
     """
     pixels = read_image(folder, row)
     return pixels if profile is None else shared(pixels, profile, row.id)
-
-
-def shared(pixels: Pixels, profile: str, name: str) -> Pixels:
-    """`pixels` uint8 [H, W, 3] after a sharing profile: encoded, and decoded again."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(share(pixels, profile, name))) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)

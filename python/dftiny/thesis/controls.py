@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dftiny.data.index import MOVED, PROCESSED
+from dftiny.data.sharing import PRE
 from dftiny.thesis.pool import Figure
-from dftiny.thesis.results import BACKBONES, PRE, Results
+from dftiny.thesis.results import BACKBONES, Results
 from dftiny.thesis.table import ABSENT, Table, interval, percent
 from dftiny.thesis.tables import short
 

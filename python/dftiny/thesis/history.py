@@ -6,7 +6,6 @@ Called by score. Linear, so the mean of the tiles' answers is the answer to the 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.data.index import DataIndex, ImageRow, read_image
-from dftiny.data.sharing import PRE, PROFILES, share
+from dftiny.data.sharing import PRE, PROFILES, shared
 from dftiny.data.tiles import tiles
 
 # A place and a fake of it in every condition: so many tiles of each image, of at most so many places.
@@ -78,12 +77,7 @@ def _rows(index: DataIndex) -> list[ImageRow]:
 
 def _imitated(row: ImageRow, pixels: NDArray[np.uint8], condition: str) -> NDArray[np.uint8]:
     """The image as that platform may leave it; as it is where nobody imitates that platform."""
-    from PIL import Image
-
-    if condition not in PROFILES:
-        return pixels
-    with Image.open(io.BytesIO(share(pixels, condition, row.id))) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return shared(pixels, condition, row.id) if condition in PROFILES else pixels
 
 
 def fit(features: NDArray[np.float32], answers: NDArray[np.int64], seed: int) -> Linear:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dftiny.data.index import MOVED, PROCESSED
+from dftiny.data.sharing import PRE
 from dftiny.metrics import logistic_threshold
 from dftiny.thesis.pool import BOOTSTRAP, Figure, Judged, pooled
 from dftiny.thesis.sheet import Sheet
 
-PRE = "pre"
 ANY = "all conditions"
 FLOAT, INT8 = "float", "int8"
 HEADS = "mixed_head_"
@@ -43,10 +43,6 @@ class Results:
     def get(self, net: str, method: str, view: str, condition: str, metric: str) -> Figure | None:
         """That figure, None where it was not measured."""
         return self.figures.get((net, method, view, condition, metric))
-
-    def methods(self, net: str) -> list[str]:
-        """The methods that have figures for that net, in the order in which they were scored."""
-        return list(dict.fromkeys(key[1] for key in self.figures if key[0] == net))
 
 
 def home_of(method: str, conditions: Sequence[str]) -> str:

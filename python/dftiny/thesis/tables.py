@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dftiny import spec
+from dftiny.data.sharing import PRE
 from dftiny.thesis.figures import NETS, Published, Thesis, thesis
 from dftiny.thesis.pool import Figure
-from dftiny.thesis.results import PRE, Results
+from dftiny.thesis.results import Results
 from dftiny.thesis.table import ABSENT, Table, interval, percent
 
 SIGNS = "abcdefgh"
 SHORT = {"facebook": "FB", "telegram": "TG", "twitter": "TW"}
-_METRIC = {"accuracy": "accuracy", "f1": "F1", "auc": "AUC"}
 EQUAL_CLASSES = "accuracy and F1 of ours let real and fake weigh the same, as in a test set with as many of both; positive = real"
 
 

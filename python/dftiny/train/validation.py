@@ -5,17 +5,15 @@ Called by train/training.py at the end of a run.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from dftiny.data.index import DataIndex, ImageRow, read_image
-from dftiny.data.sharing import PRE, share
+from dftiny.data.sharing import PRE, shared
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
 from dftiny.metrics import auc, logistic_threshold
@@ -70,8 +68,7 @@ def _picture(data: Path, row: ImageRow, sharing: str) -> NDArray[np.uint8]:
     if sharing == row.sharing:
         return pixels
     # Named as the builder of the demo data names it: the same quality, the same bytes.
-    with Image.open(io.BytesIO(share(pixels, sharing, row.id))) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)
+    return shared(pixels, sharing, row.id)
 
 
 def _rows(index: DataIndex, sharing: str) -> list[ImageRow]:

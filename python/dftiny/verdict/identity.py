@@ -19,6 +19,7 @@ from dftiny.bench.run import local_boards
 from dftiny.build import build
 from dftiny.bundle import MODEL, VERDICT, export, load_bundle
 from dftiny.data.index import ImageRow, load_index, read_image
+from dftiny.data.sharing import PRE
 from dftiny.data.tiles import tiles
 from dftiny.detect.engines import Board, Engine, Oracle, board_engine
 from dftiny.detect.judge import Finding, judge_picture
@@ -28,7 +29,6 @@ from dftiny.link.device import Device
 from dftiny.link.replies import Result
 from dftiny.verdict.file import VerdictFile, load_verdict
 from dftiny.verdict.model import VerdictModel
-from dftiny.verdict.study import PRE
 
 BOARDS = ("host", "mps2_an500")
 SAID_EVERY = 18  # images

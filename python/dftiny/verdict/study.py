@@ -7,7 +7,6 @@ fixed numbers of tiles, in three orders, pooled over rounds. Called by tools/ver
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from dftiny import int8
 from dftiny.bundle import MODEL, VERDICT
 from dftiny.data.index import DataIndex, ImageRow, load_index, read_image, read_picture
 from dftiny.data.photos import MIN_TEXTURE, SHRINK, Photo, demo_photos, seed_of, texture
-from dftiny.data.sharing import PROFILES, share
+from dftiny.data.sharing import PRE, PROFILES, shared
 from dftiny.data.tiles import tiles
 from dftiny.detect.engines import Oracle
 from dftiny.detect.judge import judge_picture
@@ -34,7 +33,7 @@ from dftiny.verdict.fit import AGREEMENT, THRESHOLDS, WIDTHS, agrees, stops
 from dftiny.verdict.order import spread
 from dftiny.verdict.order import texture as textures
 
-CROP_PX, PRE = 1024, "pre"
+CROP_PX = 1024
 ORDERS = ("spread", "texture first", "random")
 
 
@@ -169,7 +168,6 @@ def large_images(
     judge: Judge, photos: Sequence[Photo], kinds: Sequence[str], say: str = ""
 ) -> Iterator[Large]:
     """Every disjoint 1024² crop with texture of `photos`, real and of the generators `kinds`, in each condition."""
-    from PIL import Image
     from rich.progress import track
 
     from dftiny.data.generators import load_faker
@@ -181,8 +179,8 @@ def large_images(
             for kind, pixels in {"real": crop, **{f.kind: f.fake(crop, name) for f in fakers}}.items():
                 yield _large(judge, photo.id, kind, PRE, pixels)
                 for profile in PROFILES:
-                    with Image.open(io.BytesIO(share(pixels, profile, f"{name}.{kind}"))) as image:
-                        yield _large(judge, photo.id, kind, profile, np.asarray(image.convert("RGB")))
+                    copy = shared(pixels, profile, f"{name}.{kind}")
+                    yield _large(judge, photo.id, kind, profile, copy)
 
 
 def _large_crops(photo: Photo) -> Iterator[NDArray[np.uint8]]:
@@ -231,7 +229,6 @@ def _large(judge: Judge, source: str, kind: str, condition: str, pixels: NDArray
 
 def validation_images(judge: Judge, data: Path, index: DataIndex, say: str = "") -> Iterator[Large]:
     """The validation images of `index` in the folder `data` and shared copies of them, 16 tiles each."""
-    from PIL import Image
     from rich.progress import track
 
     rows = [r for r in index.select("val", PRE) if not r.is_control]
@@ -239,8 +236,7 @@ def validation_images(judge: Judge, data: Path, index: DataIndex, say: str = "")
         pixels = read_image(data, row)
         yield _large(judge, row.source, row.kind, PRE, pixels)
         for profile in PROFILES:
-            with Image.open(io.BytesIO(share(pixels, profile, row.id))) as image:
-                yield _large(judge, row.source, row.kind, profile, np.asarray(image.convert("RGB")))
+            yield _large(judge, row.source, row.kind, profile, shared(pixels, profile, row.id))
 
 
 def ordered(image: Large, order: str, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ them, and controls, through the int8 oracle. A use case; `dftiny verdict` and th
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from dftiny import graph as graphs
 from dftiny import int8
 from dftiny.data.index import CONTROLS, PROCESSED, DataIndex, ImageRow, load_index, read_image
+from dftiny.data.sharing import PRE
 from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
 from dftiny.graph import Graph
@@ -28,7 +28,6 @@ from dftiny.verdict.order import offered, texture
 from dftiny.verdict.running import follow
 
 TILES_MAX = 64
-PRE = "pre"
 SCALE = 1 / 16  # of int8 logits where no net is at hand
 TRAINED_ON = (
     "simulated up-sampling traces in photographs of landscapes, plants and buildings: it knows no real generator and "
@@ -68,15 +67,12 @@ def _photos(graph: Graph, data: Path, index: DataIndex) -> Iterator[Shown]:
 
 def _variants(row: ImageRow, pixels: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """(condition, pixels): as it is, shared, moved off the 8-px grid; reals processed as well."""
-    from PIL import Image
-
     from dftiny.data.controls import control
-    from dftiny.data.sharing import PROFILES, share
+    from dftiny.data.sharing import PROFILES, shared
 
     yield PRE, pixels
     for name in PROFILES:
-        with Image.open(io.BytesIO(share(pixels, name, row.id))) as image:
-            yield name, np.asarray(image.convert("RGB"))
+        yield name, shared(pixels, name, row.id)
     for kind in CONTROLS:
         if kind not in PROCESSED or row.label == "real":
             yield kind, control(pixels, kind)

@@ -19,7 +19,7 @@ from dftiny.artifact import read_json, read_manifest, write_manifest
 from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis import run as running
-from dftiny.thesis.grid import SCORES, Grid, grid, key_of
+from dftiny.thesis.grid import SCORES, grid, key_of
 from dftiny.thesis.jobs import Job, run_jobs
 from dftiny.thesis.plan import Pace, plan_of
 from dftiny.thesis.report import RESULTS, SETTING, TABLES, report
@@ -354,4 +354,3 @@ def test_foreign_folders_and_empty_ones_are_refused(data: Path, tmp_path: Path) 
         reproduce(data, tmp_path, Wishes(quick=True))
     with pytest.raises(DftError, match="holds no grid"):
         report(tmp_path / "nothing")
-    assert isinstance(grid("quick", index_of()), Grid)

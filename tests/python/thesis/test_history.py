@@ -34,7 +34,6 @@ def test_cells_share_a_backbone_only_when_every_bit_is_equal() -> None:
         nets[name].load_state_dict(nets["supervised"].state_dict())
     with torch.no_grad():
         nets["head"].logit.bias.add_(1.0)
-        nets["all"].blocks[0].state_dict()
         next(p for n, p in nets["all"].named_parameters() if not n.startswith(("hidden.", "logit."))).view(
             -1
         )[0] += 1e-6

@@ -161,19 +161,13 @@ def test_the_true_history_is_the_platforms_own_threshold() -> None:
     assert letters == list("ABCDEFGH")
 
 
-def test_macs_at_1024_are_what_is_counted() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", spec.thesis()["macs_1024"])
+def test_macs_at_1024_are_what_is_counted(name: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
     from dftiny.nets.registry import count, create
 
-    torch.manual_seed(0)
-    for name, macs in spec.thesis()["macs_1024"].items():
-        if name not in (
-            "resnet50",
-            "phinet_thesis",
-            "phinet_h743",
-            "resnet_small",
-        ):  # slow, and counted the same way
-            assert count(create(name, 1024), 1024)[1] == macs
+    assert count(create(name, 1024), 1024)[1] == spec.thesis()["macs_1024"][name]
 
 
 def test_a_sheet_comes_back_as_it_was(tmp_path: Path) -> None:

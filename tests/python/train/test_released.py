@@ -96,6 +96,19 @@ def test_a_released_model_says_how_it_was_exported(tmp_path: Path) -> None:
     assert cures_of(tmp_path / "model.tflite") is None
 
 
-def test_stages_of_two_runs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DftError):
-        release(tmp_path, tmp_path, tmp_path, tmp_path / "out")
+@pytest.mark.parametrize("wrong", ["data of the training", "checkpoint judged", "data judged on"])
+def test_stages_of_two_runs_are_refused(wrong: str, tmp_path: Path) -> None:
+    data, train, judged = (tmp_path / n for n in ("data", "train", "evaluate"))
+    for folder in (data, train, judged):
+        folder.mkdir()
+    (train / "checkpoint.safetensors").write_bytes(b"weights")
+    made = write_manifest(data, "data", files=[]).digest
+    other = {wrong: "0" * 64}
+    parents = {"data": other.get("data of the training", made)}
+    trained = write_manifest(train, "train", files=["checkpoint.safetensors"], parents=parents)
+    weights = other.get("checkpoint judged", trained.files["checkpoint.safetensors"]["sha256"])
+    parents = {"checkpoint": weights, "data": other.get("data judged on", made)}
+    write_manifest(judged, "evaluate", files=[], parents=parents)
+    with pytest.raises(DftError, match="are not stages of one run"):
+        release(data, train, judged, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
