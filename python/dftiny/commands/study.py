@@ -74,6 +74,7 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
         "dftiny data --folds 5 --out folds",
         "dftiny crossval --data folds --recipe phinet_h743 --correct-bias     float and int8, every photograph tested once",
         "dftiny crossval --data folds --recipe micronet_h743                  into the same folder, the same table",
+        "dftiny crossval --data folds --recipe phinet_h743 --correct-bias --tune finetune_all     beside a copy tuned to each platform",
         "dftiny crossval --report                                             the figures again, from what is there",
     )
 )
@@ -86,6 +87,15 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
 @click.option(
     "--correct-bias", is_flag=True, help="Put the int8 nets' biases right, as `dftiny export` does."
 )
+@click.option(
+    "--tune",
+    is_flag=False,
+    flag_value="finetune_all",
+    multiple=True,
+    metavar="[RECIPE]",
+    help="Tune a copy of each net to each platform too (finetune_all), and say what the one net loses.",
+)
+@click.option("--tune-steps", type=click.IntRange(2), help="Steps of such a copy instead of 400.")
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Rounds run at a time."
 )

@@ -72,7 +72,7 @@ def judge_round(this: Round, data: Path) -> None:
         rows = [r for r in index.images if r.split == "test" or (r.split == "val" and not r.is_control)]
         _export(this, data, index.images)
         conditions = (PRE, *(p for p in PROFILES if any(r.sharing == p for r in rows)))
-        logits = _judge(data, rows, {FLOAT: float_judge(this.place), INT8: int8_judge(this.place)})
+        logits = image_logits(data, rows, {FLOAT: float_judge(this.place), INT8: int8_judge(this.place)})
         net = str(read_manifest(this.place / TRAIN).config["recipe"]["net"])
         sheet = Sheet(
             net, this.fold, this.seed, conditions, **columns_of(rows), logits=logits, history={}
@@ -108,8 +108,10 @@ def int8_judge(place: Path) -> Judge:
     return of_graph(graphs.load(place / BUNDLE / MODEL))
 
 
-def _judge(data: Path, rows: Sequence[ImageRow], methods: dict[str, Judge]) -> dict[str, NDArray[np.float32]]:
-    """Image logits float32 [n] by method."""
+def image_logits(
+    data: Path, rows: Sequence[ImageRow], methods: dict[str, Judge]
+) -> dict[str, NDArray[np.float32]]:
+    """Image logits float32 [n] of `rows` by method; each image is decoded once."""
     told: dict[str, list[float]] = {m: [] for m in methods}
     for row in rows:
         pixels = read_image(data, row)

@@ -11,6 +11,7 @@ from typing import Any
 
 from dftiny.artifact import MANIFEST, atomic_write, read_json, write_json
 from dftiny.crossval.fold import SCORES
+from dftiny.crossval.tuned import Pair, pairs_of, tuned_tables
 from dftiny.errors import DftError
 from dftiny.thesis.pool import Figure
 from dftiny.thesis.results import FLOAT, INT8, Results, measure
@@ -31,9 +32,12 @@ def report(out: Path) -> None:
         raise DftError(f"{out} holds no cross-validation", f"run one with: dftiny crossval --out {out}")
     setting = read_json(out / SETTING, "cross-validation")
     sheets: dict[str, list[Sheet]] = {}
+    pairs: dict[str, list[Pair]] = {}
     for place in setting["rounds"]:
         if (out / place / SCORES / MANIFEST).is_file():
-            sheets.setdefault(Path(place).parts[0], []).append(load_sheet(out / place / SCORES))
+            recipe, sheet = Path(place).parts[0], load_sheet(out / place / SCORES)
+            sheets.setdefault(recipe, []).append(sheet)
+            pairs.setdefault(recipe, []).extend(pairs_of(out / place, sheet))
     if not sheets:
         raise DftError(f"{out} holds no finished round", "run it again: it goes on where it stopped")
     heading = (
@@ -43,8 +47,9 @@ def report(out: Path) -> None:
     tables, values = [], []
     for recipe, mine in sheets.items():
         results = measure(mine, {recipe: mine[0].net})
-        tables += _tables(recipe, mine, results)
-        values += _values(results)
+        gains, more = tuned_tables(recipe, pairs[recipe])
+        tables += [*_tables(recipe, mine, results), *gains]
+        values += [*_values(results), *more]
     print("\n\n".join([heading, *(t.text() for t in tables)]))
     with atomic_write(out / TABLES, "w") as f:
         f.write("\n\n".join(["# Cross-validation", heading, *(t.markdown() for t in tables)]) + "\n")

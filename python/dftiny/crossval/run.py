@@ -10,6 +10,7 @@ from dftiny import spec
 from dftiny.artifact import canonical_json, read_json, read_manifest, write_json
 from dftiny.crossval.fold import SCORES, Round, judge_round, train_round
 from dftiny.crossval.report import SETTING, report
+from dftiny.crossval.tune import STEPS, Tuning, check_tuning, platforms, tuning_jobs
 from dftiny.data.index import load_index
 from dftiny.diagnose import Cures
 from dftiny.errors import CheckFailed, DftError
@@ -27,12 +28,15 @@ class Wishes:
     steps: int | None = None
     jobs: int = 2
     correct_bias: bool = False
+    tune: tuple[str, ...] = ()
+    tune_steps: int | None = None
 
 
 def crossval(data: Path, out: Path, wishes: Wishes) -> None:
     """Train, export and judge every recipe in every fold of `data` into `out`, and print the figures.
 
-    Rounds of the same settings that are there already are kept. DftError for a data folder without folds, CheckFailed when a net fails.
+    With recipes to `tune`, a copy of every round's net is tuned to every platform of the data and judged too.
+    Rounds and tunings of the same settings that are there already are kept. DftError for a data folder without folds, CheckFailed when a net fails.
     """
     index = load_index(data)
     index.of_fold(0)  # says what is missing before anything slow
@@ -45,7 +49,8 @@ def crossval(data: Path, out: Path, wishes: Wishes) -> None:
         "photographs": len({r.source for r in index.images}),
         "rounds": sorted({*_known(out), *(r.place.relative_to(out).as_posix() for r in rounds)}),
     })  # fmt: skip
-    jobs = [j for r in rounds for j in _jobs(r, data)]
+    shared = platforms(index.images)
+    jobs = [j for r in rounds for j in _jobs(r, data, _tunings(r, wishes, shared))]
     if jobs:
         run_jobs(jobs, workers=wishes.jobs, title="crossval", done=lambda _: None)
     report(out)
@@ -78,6 +83,8 @@ def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
                 f"the recipe {recipe} is for any net",
                 "name the net in a recipe of your own: --recipe my.toml",
             )
+    for recipe in wishes.tune:
+        check_tuning(recipe)
     cures = Cures(correct_bias=wishes.correct_bias)
     return [
         Round(
@@ -93,13 +100,18 @@ def _rounds(wishes: Wishes, folds: Sequence[int], out: Path) -> list[Round]:
     ]
 
 
-def _jobs(this: Round, data: Path) -> list[Job]:
+def _tunings(this: Round, wishes: Wishes, shared: Sequence[str]) -> list[Tuning]:
+    return [Tuning(this, recipe, s, wishes.tune_steps or STEPS) for recipe in wishes.tune for s in shared]
+
+
+def _jobs(this: Round, data: Path, tunings: Sequence[Tuning] = ()) -> list[Job]:
     """What is missing of a round: training itself keeps what is finished. Seconds are relative only, for the bar."""
     if _kept(this):
-        return []
+        return list(tuning_jobs(this, tunings, data, ()))
     name = f"{this.recipe} fold {this.fold}"
     train = Job(f"{name} train", train_round, (this, data), (), 5.0)
-    return [train, Job(f"{name} judge", judge_round, (this, data), (train.name,), 5.0)]
+    judge = Job(f"{name} judge", judge_round, (this, data), (train.name,), 5.0)
+    return [train, judge, *tuning_jobs(this, tunings, data, (train.name, judge.name))]
 
 
 def _kept(this: Round) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dftiny.errors import DftError
+
 Floats = NDArray[np.float64]
 BOOTSTRAP = 1000
 METRICS = ("accuracy", "f1", "auc", "false_alarms")
@@ -53,13 +55,44 @@ def pooled(parts: Sequence[Judged], *, seed: int = 0, bootstrap: int = BOOTSTRAP
     """accuracy (both classes with the same weight), f1 of real (likewise), auc, and false_alarms (part of the reals
     called fake) over all `parts`; what a missing class does not allow is absent."""
     names = sorted({s for p in parts for s in p.sources})
+    once, again = _drawn(parts, names, seed, bootstrap)
+    return _told(once, again, len(names), sum(len(p.logits) for p in parts))
+
+
+def paired(
+    first: Sequence[Judged], second: Sequence[Judged], *, seed: int = 0, bootstrap: int = BOOTSTRAP
+) -> dict[str, Figure]:
+    """What `first` has more than `second` (-1 to 1) by metric, with the interval of that difference.
+
+    Both must have judged images of the same photographs: every draw takes the same ones for both. DftError when not.
+    """
+    names = sorted({s for p in first for s in p.sources})
+    if names != sorted({s for p in second for s in p.sources}):
+        raise DftError("the two nets did not judge the same photographs", "run both on the same data")
+    (once, again), (other_once, other_again) = (_drawn(p, names, seed, bootstrap) for p in (first, second))
+    images = sum(len(p.logits) for p in first)
+    return _told(_less(once, other_once), _less(again, other_again), len(names), images)
+
+
+def _less(one: dict[str, Floats], other: dict[str, Floats]) -> dict[str, Floats]:
+    return {k: v - other[k] for k, v in one.items()}
+
+
+def _drawn(
+    parts: Sequence[Judged], names: Sequence[str], seed: int, bootstrap: int
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """Each metric [1] of all photographs `names`, and [bootstrap] of draws of them."""
     counts = _counts(parts, names)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), bootstrap).astype(np.float64)
-    once, again = _figures(counts, np.ones((1, len(names)))), _figures(counts, draws)
-    images = sum(len(p.logits) for p in parts)
+    return _figures(counts, np.ones((1, len(names)))), _figures(counts, draws)
+
+
+def _told(
+    once: dict[str, Floats], again: dict[str, Floats], photographs: int, images: int
+) -> dict[str, Figure]:
     return {
-        k: Figure(float(v[0]), _interval(again[k], len(names)), images)
+        k: Figure(float(v[0]), _interval(again[k], photographs), images)
         for k, v in once.items()
         if np.isfinite(v[0])
     }

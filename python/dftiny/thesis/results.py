@@ -62,6 +62,15 @@ def thresholds(sheet: Sheet, method: str) -> dict[str, float]:
     return {c: logistic_threshold(sheet.target[m], scores[m]) for c, m in both.items()}
 
 
+def plainly(sheet: Sheet, method: str, condition: str) -> Judged:
+    """The test images of `condition`, reals and seen fakes, with the threshold of its own validation images.
+
+    KeyError when those do not hold both classes.
+    """
+    scores = sheet.logits[method]
+    return _judge(sheet, sheet.pick("test", condition), scores, thresholds(sheet, method)[condition])
+
+
 def measure(
     sheets: Iterable[Sheet], nets: Mapping[str, str], *, bootstrap: int = BOOTSTRAP, seed: int = 0
 ) -> Results:

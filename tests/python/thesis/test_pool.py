@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dftiny.errors import DftError
 from dftiny.metrics import auc, evaluate_scores
-from dftiny.thesis.pool import Judged, pooled
+from dftiny.thesis.pool import Judged, paired, pooled
 
 
 def part(seed: int, *, shift: float = 0.0, photographs: int = 5, fold: int = 0) -> Judged:
@@ -69,3 +70,24 @@ def test_a_missing_class_leaves_figures_out() -> None:
     reals = one.targets == 1
     only = Judged(one.logits[reals], one.targets[reals], tuple(np.array(one.sources)[reals]), one.threshold)
     assert set(pooled([only], bootstrap=10)) == {"false_alarms"}
+
+
+def test_a_paired_difference_is_that_of_the_pooled_figures_and_narrower_than_an_unpaired_one() -> None:
+    """Two nets that judge nearly alike: what both get wrong of a photograph does not widen the difference."""
+    one = [part(8), part(9, fold=1)]
+    nudged = [
+        Judged(p.logits + 0.1 * (np.arange(len(p.logits)) % 7 == 0), p.targets, p.sources, p.threshold)
+        for p in one
+    ]
+    more, alone, other = paired(nudged, one), pooled(nudged), pooled(one)
+    for metric, figure in more.items():
+        assert figure.value == pytest.approx(alone[metric].value - other[metric].value, abs=1e-12)
+    assert set(more) == set(alone)
+    low, high = more["auc"].interval or (0, 0)
+    assert 0 < high - low < 0.5 * np.subtract(*reversed(alone["auc"].interval or (0, 0)))
+    assert paired(one, one)["accuracy"].interval == (0.0, 0.0)
+
+
+def test_a_difference_of_other_photographs_is_refused() -> None:
+    with pytest.raises(DftError, match="did not judge the same photographs"):
+        paired([part(8)], [part(8, fold=1)])
