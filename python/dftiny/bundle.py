@@ -31,7 +31,7 @@ from dftiny.artifact import (
     write_manifest,
 )
 from dftiny.errors import CheckFailed, DftError
-from dftiny.plan import DEFAULT_WISHES, Wishes
+from dftiny.plan import DEFAULT_WISHES, Plan, Wishes
 from dftiny.verdict import file as verdicts
 from dftiny.verdict.file import VerdictFile, load_verdict, save_verdict
 from dftiny.verdict.model import VerdictModel, verdict_model
@@ -39,7 +39,8 @@ from dftiny.verdict.model import VerdictModel, verdict_model
 if TYPE_CHECKING:
     from dftiny.diagnose import Cures
     from dftiny.export.progress import Progress
-    from dftiny.export.source import Source
+    from dftiny.export.source import Reading, Source
+    from dftiny.target import Target
 
 SCHEMA = 1
 ENGINE = "aot"
@@ -173,14 +174,24 @@ class Labels:
     threshold: float
 
 
+@dataclass(frozen=True)
+class Fit:
+    """The chip that a bundle must fit, its limit of MACs (None: the target's own), and what the planner is asked for."""
+
+    target: str = "stm32h743"
+    max_macs: int | None = None
+    wishes: Wishes = DEFAULT_WISHES
+
+
+DEFAULT_FIT = Fit()
+
+
 def write_bundle(
     folder: Path,
     labels: Labels,
     golden: np.ndarray,
     *,
-    target: str,
-    max_macs: int | None = None,
-    wishes: Wishes = DEFAULT_WISHES,
+    fit: Fit = DEFAULT_FIT,
     verdict: VerdictFile | None = None,
     parents: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
@@ -191,48 +202,56 @@ def write_bundle(
 
     `golden` are int8 tiles [n, H, W, 3]. CheckFailed when the model does not fit the target.
     """
-    from dftiny.budget import budget
-    from dftiny.codegen.model_c import model_c
-    from dftiny.codegen.selftest_c import selftest_c
     from dftiny.target import load_target
 
     g = graphs.load(folder / MODEL, name=labels.name)
-    chip = load_target(target)
+    chip = load_target(fit.target)
     judge = None if verdict is None else _judge(folder, g, verdict)
-    tables = 0 if judge is None else judge.flash_bytes
-    fit = budget(g, chip, ENGINE, max_macs=max_macs, wishes=wishes, verdict_bytes=tables)
-    write_json(folder / BUDGET, fit.as_json())
-    fit.require()
-    placed = fit.plan
-    assert placed is not None  # a model that fits has a plan
+    placed = _placed(folder, g, chip, fit, judge)
     aligns = {r.name: r.align for r in chip.arena_regions}
     regions = [BundleRegion(n, b, aligns[n]) for n, b in placed.region_bytes.items()]
-    info = _info(folder, g, labels, target, regions) | {"input_by_rows": wishes.input_by_rows}
+    info = _info(folder, g, labels, fit.target, regions) | {"input_by_rows": fit.wishes.input_by_rows}
     info |= {} if judge is None else {"verdict": judge.as_json()}
     write_json(folder / BUNDLE, info)
     for name, array in ((GOLDEN_INPUTS, golden), (GOLDEN_OUTPUTS, int8.run(g, golden))):
         with atomic_write(folder / name) as f:
             np.save(f, array)
-    sources = model_c(g, placed, bundle_digest=bundle_digest(info), aligns=aligns)
-    for below, texts in (("src", sources), ("selftest", selftest_c(placed))):
-        for name, text in texts.items():
-            with atomic_write(folder / below / name, "w") as f:
-                f.write(text)
+    _write_c(folder, g, placed, bundle_digest(info), aligns)
+    named = {"name": labels.name, "target": fit.target, "bundle_digest": bundle_digest(info).hex()}
     manifest = write_manifest(
         folder,
         "bundle",
         files=[p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()],
         parents=parents,
-        config={
-            "name": labels.name,
-            "target": target,
-            "bundle_digest": bundle_digest(info).hex(),
-            **(config or {}),
-        },
+        config=named | dict(config or {}),
         metrics={"macs": info["macs"], "regions": dict(placed.region_bytes), **(metrics or {})},
         tools=tool_versions(*TOOLS),
     )
     return _bundle(folder, info, manifest)
+
+
+def _placed(folder: Path, g: graphs.Graph, chip: Target, fit: Fit, judge: VerdictModel | None) -> Plan:
+    """The plan of the model on `chip`, its budget written beside it. CheckFailed when it does not fit."""
+    from dftiny.budget import budget
+
+    tables = 0 if judge is None else judge.flash_bytes
+    found = budget(g, chip, ENGINE, max_macs=fit.max_macs, wishes=fit.wishes, verdict_bytes=tables)
+    write_json(folder / BUDGET, found.as_json())
+    found.require()
+    assert found.plan is not None  # a model that fits has a plan
+    return found.plan
+
+
+def _write_c(folder: Path, g: graphs.Graph, placed: Plan, digest: bytes, aligns: Mapping[str, int]) -> None:
+    """The model's C in src/, and in selftest/ the calls that a board tries one by one."""
+    from dftiny.codegen.model_c import model_c
+    from dftiny.codegen.selftest_c import selftest_c
+
+    sources = model_c(g, placed, bundle_digest=digest, aligns=aligns)
+    for below, texts in (("src", sources), ("selftest", selftest_c(placed))):
+        for name, text in texts.items():
+            with atomic_write(folder / below / name, "w") as f:
+                f.write(text)
 
 
 def _judge(folder: Path, g: graphs.Graph, verdict: VerdictFile) -> VerdictModel:
@@ -338,70 +357,51 @@ def export(
     source: Path | None = None,
     *,
     out: Path,
-    budget_target: str = "stm32h743",
-    max_macs: int | None = None,
-    wishes: Wishes = DEFAULT_WISHES,
-    calibration: Path | None = None,
-    golden: Path | None = None,
-    net: str | None = None,
-    tile: int | None = None,
-    mean: str | None = None,
-    std: str | None = None,
-    layout: str | None = None,
+    reading: Reading | None = None,
+    fit: Fit = DEFAULT_FIT,
     threshold: float | None = None,
     classes: Sequence[str] | None = None,
-    data: Path | None = None,
-    library: Path | None = None,
+    verdict: Path | None = None,
     cures: Cures | None = None,
     explain: bool = False,
-    verdict: Path | None = None,
+    library: Path | None = None,
     quiet: bool = False,
 ) -> Manifest:
     """Export `source` (default: the released model) into the bundle folder `out`; nothing half-written stays.
 
-    `data` calibrates a checkpoint that comes without tiles, when `calibration` is not given and the folder exists.
-    `library` is a further folder to write, the bundle as C for other firmware (library.py). `verdict` is a verdict.json
-    (default: the one beside the source, if any).
-    `cures` choose calibration, equalisation and biases instead of the converter's; `explain` says where int8 and float part.
+    `reading` says what the source leaves open (tiles, net, normalisation), `fit` the chip. `threshold`, `classes` and
+    `verdict` (a verdict.json) default to the source's own. `cures` choose calibration, equalisation and biases instead
+    of the converter's; `explain` says where int8 and float part. `library` is a further folder to write, the bundle as
+    C for other firmware (library.py).
 
     Raises DftError for bad input and for a layer that cannot be converted, CheckFailed when a gate fails or the
     model is over budget.
     """
     from dftiny.export.progress import Progress
-    from dftiny.export.source import open_source
+    from dftiny.export.source import Reading, open_source
     from dftiny.export.stages import NO_CURES, make_model
     from dftiny.library import refuse_library, write_library
     from dftiny.target import load_target
 
-    load_target(budget_target)  # a misspelt target is said before anything slow
+    load_target(fit.target)  # a misspelt target is said before anything slow
     if library is not None:
         refuse_library(library, out)
     progress = Progress(quiet)
     source = source or _released_source(progress)
     judging = _verdict_of(source, verdict)
     cures = (cures if cures and cures.any else cures_of(source)) or NO_CURES
-    given = open_source(
-        source, calibration=calibration, golden=golden, net=net, tile=tile, mean=mean, std=std,
-        layout=layout, data=data,
-    )  # fmt: skip
+    given = open_source(source, reading or Reading())
     _require_golden(len(given.golden))
     limit = given.threshold if threshold is None else threshold
     with new_folder(out, stage="bundle") as folder:
         g, gates = make_model(given, folder, limit, progress, cures=cures, explain=explain)
         write_json(folder / GATES, gates)
-        with progress.step(f"budget for {budget_target}, plan, C code"):
+        labels = labels_for(given.name, g.output.shape[1], classes or given.classes, limit)
+        with progress.step(f"budget for {fit.target}, plan, C code"):
             made = write_bundle(
-                folder,
-                labels_for(given.name, g.output.shape[1], classes or given.classes, limit),
-                int8.from_pixels(given.golden),
-                target=budget_target,
-                max_macs=max_macs,
-                wishes=wishes,
-                verdict=judging,
-                parents=given.parents,
-                config=_source_config(given, cures),
-                metrics={"gates": gates},
-            )
+                folder, labels, int8.from_pixels(given.golden), fit=fit, verdict=judging,
+                parents=given.parents, config=_source_config(given, cures), metrics={"gates": gates},
+            )  # fmt: skip
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
     if library is not None:
         write_library(load_bundle(out), library)

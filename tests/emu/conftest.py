@@ -57,7 +57,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> bundles.Bundle:
     with new_folder(out) as folder:
         (folder / bundles.MODEL).write_bytes(small_model())
         labels = bundles.Labels("small_32.test", ("fake", "real"), "real", 0.0)
-        bundles.write_bundle(folder, labels, golden, target="stm32h743")
+        bundles.write_bundle(folder, labels, golden)
     return bundles.load_bundle(out)
 
 

@@ -108,7 +108,7 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> tuple[bundles.Bundle, Pat
     with new_folder(out / "bundle") as folder:
         (folder / bundles.MODEL).write_bytes(heavy_model())
         labels = bundles.Labels("heavy_24.test", ("fake", "real"), "real", 0.0)
-        bundles.write_bundle(folder, labels, golden, target="stm32h743")
+        bundles.write_bundle(folder, labels, golden)
     build(out / "bundle", "nucleo_h743zi", out / "built")
     return bundles.load_bundle(out / "bundle"), out / "built/firmware.elf"
 

@@ -98,7 +98,7 @@ def make_bed(folder: Path, tile: int) -> Bed:
         with new_folder(folder / "bundle") as inside:
             (inside / bundles.MODEL).write_bytes(small_net(tile))
             labels = bundles.Labels(f"link_{tile}.test", ("a", "b", "c"), "a", 0.0)
-            bundles.write_bundle(inside, labels, tiles, target="stm32h743", max_macs=None)
+            bundles.write_bundle(inside, labels, tiles)
             files = [str(p.relative_to(inside)) for p in inside.rglob("*") if p.is_file()]
             write_manifest(inside, "bundle", files=[f for f in files if f != "manifest.json"])
         build(folder / "bundle", "host", folder / "build")

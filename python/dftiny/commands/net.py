@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 @out_option(RUNS / "bundle")
 @click.option(
     "--budget",
-    "budget_target",
+    "target",
     default="stm32h743",
     show_default=True,
     help="Target that the model must fit.",
@@ -209,13 +210,15 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 @plan_options
 def export(
     *,
+    target: str,
+    max_macs: int | None,
+    limit_bytes: int | None,
+    input_by_rows: bool,
+    without: tuple[str, ...],
     classes: str | None,
     method: Choice,
     equalise: bool,
     correct_bias: bool,
-    limit_bytes: int | None,
-    input_by_rows: bool,
-    without: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Make the int8 bundle.
@@ -223,14 +226,15 @@ def export(
     Checkpoint or ONNX → ONNX → int8 TFLite → bundle; every stage is compared with the one before. Without
     SOURCE the released model is taken.
     """
+    from dftiny.bundle import Fit
     from dftiny.bundle import export as run
+    from dftiny.export.source import Reading
 
-    wishes = wishes_of(limit_bytes, input_by_rows, without)
-    names = classes.split(",") if classes else None
+    said = {f.name: options.pop(f.name) for f in fields(Reading) if f.name in options}
     run(
-        classes=names,
-        data=RUNS / "data",
-        wishes=wishes,
+        reading=Reading(data=RUNS / "data", **said),
+        fit=Fit(target, max_macs, wishes_of(limit_bytes, input_by_rows, without)),
+        classes=classes.split(",") if classes else None,
         cures=Cures(method, equalise, correct_bias),
         **options,
     )

@@ -22,6 +22,7 @@ from dftiny.data.index import ImageRow, load_index, read_image
 from dftiny.data.sharing import PRE, PROFILES
 from dftiny.data.tiles import image_logit, tiles
 from dftiny.diagnose import Cures
+from dftiny.export.source import Reading
 from dftiny.thesis.results import FLOAT, INT8
 from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
 from dftiny.thesis.work import log_into
@@ -90,7 +91,8 @@ def _export(this: Round, data: Path, rows: Sequence[ImageRow]) -> None:
     path = this.place / CALIBRATION
     with atomic_write(path) as f:
         np.savez_compressed(f, tiles=calibration_tiles(data, calibration_rows(rows), tile))
-    export(this.place / TRAIN, out=this.place / BUNDLE, calibration=path, cures=this.cures, quiet=True)
+    made = Reading(calibration=path)
+    export(this.place / TRAIN, out=this.place / BUNDLE, reading=made, cures=this.cures, quiet=True)
 
 
 def float_judge(place: Path) -> Judge:

@@ -59,52 +59,56 @@ def converter_installed() -> bool:
     return all(importlib.util.find_spec(p) is not None for p in ("torch", "onnx", "onnx2tf", "tensorflow"))
 
 
-def open_source(
-    path: Path,
-    *,
-    calibration: Path | None,
-    golden: Path | None = None,
-    net: str | None = None,
-    tile: int | None = None,
-    mean: str | None = None,
-    std: str | None = None,
-    layout: str | None = None,
-    data: Path | None = None,
-) -> Source:
-    """Look at `path` and gather what the export needs. DftError for whatever is missing.
+@dataclass(frozen=True)
+class Reading:
+    """What the user says of a source that does not say it itself; None leaves it to the source.
 
-    `data` is the data folder whose training tiles calibrate a checkpoint that comes without tiles of its own, if it exists.
+    `calibration` and `golden` are where tiles come from. `data` is the data folder whose training tiles calibrate a
+    checkpoint that comes without tiles of its own, if it exists. `net` and `tile` (pixels) are for checkpoints; `mean`
+    and `std` (0…1 scale, comma separated) and `layout` (nchw, nhwc) for ONNX models.
     """
+
+    calibration: Path | None = None
+    golden: Path | None = None
+    data: Path | None = None
+    net: str | None = None
+    tile: int | None = None
+    mean: str | None = None
+    std: str | None = None
+    layout: str | None = None
+
+
+def open_source(path: Path, said: Reading) -> Source:
+    """Look at `path` and gather what the export needs. DftError for whatever is missing, and for what does not belong."""
     if not path.exists():
         raise DftError(
             f"there is nothing at {path}",
             "give a checkpoint, the folder of `dftiny train`, an .onnx or an int8 .tflite",
         )
     if path.suffix == ".onnx":
-        if net is not None:
+        if said.net is not None:
             raise DftError("--net is for checkpoints, an ONNX model brings its own net", "leave --net away")
-        return _from_onnx(path, calibration, golden, onnx.parse_normalisation(mean, std), layout)
-    if mean is not None or std is not None or layout is not None:
+        return _from_onnx(path, said)
+    if (said.mean, said.std, said.layout) != (None, None, None):
         raise DftError(
             "--mean, --std and --layout are for ONNX models, the nets here normalise inside",
             "leave them away",
         )
     if path.suffix == ".tflite":
-        if net is not None or tile is not None:
+        if said.net is not None or said.tile is not None:
             raise DftError(
                 "--net and --tile are for checkpoints, an int8 .tflite brings both", "leave them away"
             )
-        return _from_tflite(path, calibration, golden)
+        return _from_tflite(path, said)
     if path.is_dir() or path.suffix in CHECKPOINTS:
-        return _from_checkpoint(path, calibration or _calibration_of(path, data), golden, net, tile)
+        return _from_checkpoint(path, said)
     raise DftError(
         f"{path} is no model that dftiny knows", "give .safetensors, .pt, .onnx or an int8 .tflite"
     )
 
 
-def _from_checkpoint(
-    path: Path, calibration: Path | None, golden: Path | None, net: str | None, tile: int | None
-) -> Source:
+def _from_checkpoint(path: Path, said: Reading) -> Source:
+    calibration = said.calibration or _calibration_of(path, said.data)
     folder = path if path.is_dir() else path.parent
     if path.is_dir() and not (path / CHECKPOINT).is_file():
         raise DftError(
@@ -115,16 +119,15 @@ def _from_checkpoint(
     onnx.require("torch", "safetensors")
     from dftiny.nets.checkpoint import load_detector
 
-    checkpoint = load_detector(path, preset=net, tile=tile)
+    checkpoint = load_detector(path, preset=said.net, tile=said.tile)
     size = (checkpoint.tile, checkpoint.tile)
     tiles = load_tiles(calibration, size, CALIBRATION_TILES)
     released = read_manifest(folder) if path.is_dir() and (folder / MANIFEST).is_file() else None
     parents = {"checkpoint": checkpoint.sha256}
     if released is not None:
         parents[released.stage] = released.digest
-    parents.update(_tile_parents(calibration, golden))
+    parents.update(_tile_parents(calibration, said.golden))
     name = f"{checkpoint.preset}_{checkpoint.tile}"
-    own_golden = _own_golden(folder)
     return Source(
         name=folder.name if folder.name.startswith(f"{name}.") else f"{name}.own",
         checkpoint=checkpoint,
@@ -135,7 +138,7 @@ def _from_checkpoint(
         classes=checkpoint.classes,
         threshold=checkpoint.threshold,
         calibration=tiles,
-        golden=_golden(golden or own_golden, tiles),
+        golden=_golden(said.golden or _own_golden(folder), tiles),
         parents=parents,
     )
 
@@ -148,34 +151,29 @@ def _calibration_of(path: Path, data: Path | None) -> Path | None:
     return data if data is not None and (data / INDEX).is_file() else None
 
 
-def _from_onnx(
-    path: Path,
-    calibration: Path | None,
-    golden: Path | None,
-    normalisation: onnx.Normalisation | None,
-    layout: str | None,
-) -> Source:
+def _from_onnx(path: Path, said: Reading) -> Source:
+    normalisation = onnx.parse_normalisation(said.mean, said.std)
     onnx.require("onnx", "onnxsim")
-    if calibration is None:
+    if said.calibration is None:
         raise _no_calibration(path)
-    tiles = load_tiles(calibration, onnx.input_size(path), CALIBRATION_TILES)
+    tiles = load_tiles(said.calibration, onnx.input_size(path), CALIBRATION_TILES)
     return Source(
         name=_own_name(path.stem, tiles.shape[1]),
         checkpoint=None,
         onnx_path=path,
         tflite_path=None,
         normalisation=normalisation,
-        layout=layout,
+        layout=said.layout,
         classes=None,
         threshold=0.0,
         calibration=tiles,
-        golden=_golden(golden, tiles),
-        parents={"onnx": sha256_file(path), **_tile_parents(calibration, golden)},
+        golden=_golden(said.golden, tiles),
+        parents={"onnx": sha256_file(path), **_tile_parents(said.calibration, said.golden)},
     )
 
 
-def _from_tflite(path: Path, calibration: Path | None, golden: Path | None) -> Source:
-    if calibration is not None:
+def _from_tflite(path: Path, said: Reading) -> Source:
+    if said.calibration is not None:
         raise DftError("an int8 .tflite is calibrated already", "leave --calibration away")
     released = _released(path.parent)
     g = graphs.load(path)
@@ -184,7 +182,7 @@ def _from_tflite(path: Path, calibration: Path | None, golden: Path | None) -> S
             f"{path} takes {list(g.input.shape)}, not one tile [1, H, W, 3]", "export an image model"
         )
     size = g.input.shape[1], g.input.shape[2]
-    given = golden or _own_golden(path.parent)
+    given = said.golden or _own_golden(path.parent)
     tiles = synthetic(size) if given is None else load_tiles(given, size, GOLDEN_TILES)
     return Source(
         name=_own_name(path.stem, size[0]) if released is None else path.parent.name,

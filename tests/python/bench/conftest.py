@@ -43,7 +43,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = bundles.Labels("bright_64.test", ("fake", "real"), "real", 14000.0)
     with new_folder(out) as folder:
         (folder / bundles.MODEL).write_bytes(small_model())
-        bundles.write_bundle(folder, labels, golden, target="stm32h743", max_macs=None)
+        bundles.write_bundle(folder, labels, golden)
         files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
         write_manifest(folder, "bundle", files=[f for f in files if f != "manifest.json"])
     return out
@@ -103,7 +103,7 @@ def three_classes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     with new_folder(root / "bundle") as folder:
         (folder / bundles.MODEL).write_bytes(m.bytes())
         labels = bundles.Labels("colours_8.test", ("red", "green", "blue"), "blue", 0.0)
-        bundles.write_bundle(folder, labels, golden, target="stm32h743", max_macs=None)
+        bundles.write_bundle(folder, labels, golden)
         files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
         write_manifest(folder, "bundle", files=[f for f in files if f != "manifest.json"])
     build(root / "bundle", "host", root / "build")

@@ -13,6 +13,7 @@ from dftiny import bundle as bundles
 from dftiny import int8
 from dftiny.artifact import canonical_json, new_folder, write_json
 from dftiny.errors import CheckFailed, DftError
+from dftiny.export.source import Reading
 
 LABELS = bundles.Labels("tiny_16.test", ("fake", "real"), "real", 0.25)
 
@@ -38,7 +39,7 @@ def golden(n: int = 4) -> np.ndarray:
 def write(out: Path, **options) -> bundles.Bundle:
     with new_folder(out) as folder:
         (folder / bundles.MODEL).write_bytes(model())
-        bundles.write_bundle(folder, LABELS, golden(), target="stm32h743", **options)
+        bundles.write_bundle(folder, LABELS, golden(), **options)
     return bundles.load_bundle(out)
 
 
@@ -108,7 +109,7 @@ def test_a_bundle_of_another_schema_is_refused(tmp_path: Path) -> None:
 
 def test_over_budget_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(CheckFailed) as e:
-        write(tmp_path / "b", max_macs=100)
+        write(tmp_path / "b", fit=bundles.Fit(max_macs=100))
     assert "MAC" in str(e.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -140,5 +141,5 @@ def test_an_int8_model_takes_no_conversion_options(tmp_path: Path, options: dict
     path = tmp_path / "net.tflite"
     path.write_bytes(model())
     with pytest.raises(DftError, match="leave"):
-        bundles.export(path, out=tmp_path / "b", quiet=True, **options)
+        bundles.export(path, out=tmp_path / "b", reading=Reading(**options), quiet=True)
     assert not (tmp_path / "b").exists()

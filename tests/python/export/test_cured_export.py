@@ -20,6 +20,7 @@ from dftiny.artifact import read_manifest
 from dftiny.cli import cli
 from dftiny.diagnose import Cures
 from dftiny.export import tflm
+from dftiny.export.source import Reading
 
 
 @pytest.mark.slow
@@ -32,7 +33,7 @@ def test_cures_pass_the_gates_and_the_diagnosis_travels(tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     cures = Cures("best", equalise=True, correct_bias=True)
     bundles.export(
-        source, out=out, calibration=tmp_path / "calibration.npz", layout="nchw", cures=cures, explain=True,
+        source, out=out, reading=Reading(calibration=tmp_path / "calibration.npz", layout="nchw"), cures=cures, explain=True,
         classes=list("abcde"), quiet=True,
     )  # fmt: skip
     # The lint's rewrite holds: ReLU6 behind a pool would stand alone, and TFLM would compute it wrongly.

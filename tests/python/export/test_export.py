@@ -20,6 +20,7 @@ from dftiny import int8
 from dftiny.errors import CheckFailed, DftError
 from dftiny.export import onnx as stage
 from dftiny.export import tflm
+from dftiny.export.source import Reading
 
 KNOWN = {"CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "MUL", "ADD", "FULLY_CONNECTED", "PAD", "RESHAPE"}
 
@@ -99,10 +100,12 @@ def test_a_foreign_classifier_with_normalisation(tmp_path: Path) -> None:
     bundles.export(
         source,
         out=tmp_path / "bundle",
-        calibration=tmp_path / "tiles.npz",
-        mean="0.485,0.456,0.406",
-        std="0.229,0.224,0.225",
-        layout="nhwc",
+        reading=Reading(
+            calibration=tmp_path / "tiles.npz",
+            mean="0.485,0.456,0.406",
+            std="0.229,0.224,0.225",
+            layout="nhwc",
+        ),
         quiet=True,
     )
     b = bundles.load_bundle(tmp_path / "bundle")
@@ -122,7 +125,10 @@ def test_an_operator_nobody_knows_is_named_and_nothing_stays(tmp_path: Path) -> 
     np.savez(tmp_path / "tiles.npz", tiles=photo_like(8, 32))
     with pytest.raises(DftError) as e:
         bundles.export(
-            source, out=tmp_path / "out" / "bundle", calibration=tmp_path / "tiles.npz", quiet=True
+            source,
+            out=tmp_path / "out" / "bundle",
+            reading=Reading(calibration=tmp_path / "tiles.npz"),
+            quiet=True,
         )
     assert "COS" in str(e.value).upper()
     assert "\n" not in str(e.value)
@@ -137,10 +143,10 @@ def test_an_operator_nobody_knows_is_named_and_nothing_stays(tmp_path: Path) -> 
         ("absent.safetensors", {}, "nothing at"),
         ("net.onnx", {}, "without calibration"),
         ("notes.txt", {}, "no model that dftiny knows"),
-        ("net.onnx", {"net": "phinet_demo"}, "--net is for checkpoints"),
-        ("c.safetensors", {"mean": "0,0,0"}, "are for ONNX models"),
+        ("net.onnx", {"reading": Reading(net="phinet_demo")}, "--net is for checkpoints"),
+        ("c.safetensors", {"reading": Reading(mean="0,0,0")}, "are for ONNX models"),
         ("c.safetensors", {}, "without calibration"),
-        ("c.safetensors", {"budget_target": "stm32h7"}, "unknown target"),
+        ("c.safetensors", {"fit": bundles.Fit("stm32h7")}, "unknown target"),
     ],
 )
 def test_wrong_use_is_said_before_anything_slow(tmp_path: Path, name: str, options: dict, words: str) -> None:

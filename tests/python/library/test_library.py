@@ -40,7 +40,7 @@ def two_regions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(tmp_path_factory: pytest.TempPathFactory, two_regions: Path) -> bundles.Bundle:
     folder = tmp_path_factory.mktemp("bundle")
     bundles.export(
-        MODEL, out=folder / "b", budget_target=str(two_regions), library=folder / "lib", quiet=True
+        MODEL, out=folder / "b", fit=bundles.Fit(str(two_regions)), library=folder / "lib", quiet=True
     )
     made = bundles.load_bundle(folder / "b")
     assert [r.name for r in made.regions] == ["axi", "d2"]
@@ -290,7 +290,11 @@ def test_a_full_disk_or_ctrl_c_leaves_nothing_half(
 @pytest.mark.emu
 def test_an_input_by_rows_is_asked_for_in_order(tmp_path: Path) -> None:
     bundles.export(
-        MODEL, out=tmp_path / "b", library=tmp_path / "lib", wishes=Wishes(input_by_rows=True), quiet=True
+        MODEL,
+        out=tmp_path / "b",
+        library=tmp_path / "lib",
+        fit=bundles.Fit(wishes=Wishes(input_by_rows=True)),
+        quiet=True,
     )
     assert "dft_model_reader reader" in (tmp_path / "lib" / "include" / "dft_model.h").read_text()
     check = "if (row != next++ || bytes != DFT_MODEL_INPUT_ROW_BYTES) {\n        __builtin_trap();\n    }"

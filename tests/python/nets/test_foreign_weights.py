@@ -11,7 +11,7 @@ from test_phinet_thesis import theirs
 from torch import Tensor, nn
 
 from dftiny.errors import DftError
-from dftiny.export.source import open_source
+from dftiny.export.source import Reading, open_source
 from dftiny.nets.checkpoint import load_checkpoint, save_checkpoint
 from dftiny.nets.registry import create
 
@@ -50,7 +50,7 @@ def test_export_takes_the_file_of_micromind(
     torch.save({"feature_extractor": backbone, "classifier": head}, tmp_path / "state-dict.pth.tar")
     np.savez(tmp_path / "tiles.npz", tiles=np.zeros((4, 96, 96, 3), np.uint8))
     source = open_source(
-        tmp_path / "state-dict.pth.tar", calibration=tmp_path / "tiles.npz", net="phinet_thesis"
+        tmp_path / "state-dict.pth.tar", Reading(calibration=tmp_path / "tiles.npz", net="phinet_thesis")
     )
     assert (source.name, source.size) == ("phinet_thesis_96.own", (96, 96))
 
