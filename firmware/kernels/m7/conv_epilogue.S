@@ -32,25 +32,24 @@
     /* Stores four pixels of channel 0 and of channel 1, \store is strb or strh; starts the next tile, or leaves. */
     .macro finish table, store
     .if     \table
-    ldr     lr, [r1, #STATE_TABLE - 16]
     .irp    sum, r2, r3, r4, r5, r6, r7, r8, r9
     ldrsb   \sum, [lr, \sum]
     .endr
     .endif
     ldmia   r1!, {r10, r11, r12, lr}    /* out, bytes of a pixel, of three, of channel 1 from channel 0 */
     \store   r2, [r10]
+    add     lr, r10, lr
     \store   r3, [r10, r11]
     \store   r4, [r10, r11, lsl #1]
     \store   r5, [r10, r12]
-    add     lr, r10, lr
-    \store   r6, [lr]
-    \store   r7, [lr, r11]
-    \store   r8, [lr, r11, lsl #1]
-    \store   r9, [lr, r12]
     add     r10, r10, r11, lsl #2
+    \store   r6, [lr]
     str     r10, [r1, #-16]
     ldr     r10, [r1], #4
+    \store   r7, [lr, r11]
+    \store   r8, [lr, r11, lsl #1]
     cmp     r0, r10
+    \store   r9, [lr, r12]
     beq.w   dft_conv_next
     ldmia   r1, {r1, r5, r9, pc}        /* panel, biases, body */
     .endm
@@ -63,18 +62,33 @@
 \name:
     .endm
 
+    /* A sum, and what is left to do to the one before it: neither waits for the other. */
+    .macro  behind before, sum, mult, linear, right
+    requantise \sum, \mult, \linear
+    saturate \before, \right
+    .endm
+
     .macro epilogue name, linear, table, right, store
     function \name
-    .irp    sum, r2, r3, r4, r5
-    requantise \sum, r10, \linear
-    saturate \sum, \right
-    .endr
-    .irp    sum, r6, r7, r8, r9
-    requantise \sum, r11, \linear
-    saturate \sum, \right
-    .endr
+    requantise r2, r10, \linear
+    behind  r2, r3, r10, \linear, \right
+    behind  r3, r4, r10, \linear, \right
+    behind  r4, r5, r10, \linear, \right
+    behind  r5, r6, r11, \linear, \right
+    behind  r6, r7, r11, \linear, \right
+    behind  r7, r8, r11, \linear, \right
+    behind  r8, r9, r11, \linear, \right
+    .if     \table
+    ldr     lr, [r1, #STATE_TABLE - 16]
+    .endif
+    saturate r9, \right
     finish  \table, \store
     .size   \name, . - \name
+    .endm
+
+    .macro  shifted before, sum, right
+    asr     \sum, \sum, \right
+    saturate \before, 0
     .endm
 
     .macro  mixed name, linear, table, store
@@ -87,14 +101,18 @@
     requantise \sum, r11, \linear
     .endr
     ldrd    r10, r11, [r1, #STATE_RIGHT - 16]
-    .irp    sum, r2, r3, r4, r5
-    asr     \sum, \sum, r10
-    saturate \sum, 0
-    .endr
-    .irp    sum, r6, r7, r8, r9
-    asr     \sum, \sum, r11
-    saturate \sum, 0
-    .endr
+    asr     r2, r2, r10
+    shifted r2, r3, r10
+    shifted r3, r4, r10
+    shifted r4, r5, r10
+    shifted r5, r6, r11
+    shifted r6, r7, r11
+    shifted r7, r8, r11
+    shifted r8, r9, r11
+    .if     \table
+    ldr     lr, [r1, #STATE_TABLE - 16]
+    .endif
+    saturate r9, 0
     finish  \table, \store
     .size   \name, . - \name
     .endm

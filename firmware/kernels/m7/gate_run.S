@@ -13,11 +13,15 @@
     .equ REST, 12
     .equ FRAME, 20
 
-    /* q = the output of the doubled product p. TFLM's second rounding takes one away where the product is negative.
-     * `right` is a number, or `any` for r7. */
-    .macro REQUANTISE q, p, right
+    /* q = the high product of the doubled product p. TFLM's second rounding takes one away where the product is
+     * negative. */
+    .macro HIGH q, p
     add     \q, r5, \p, asr #31
     smmlar  \q, \p, r4, \q
+    .endm
+
+    /* The output. `right` is a number, or `any` for r7. */
+    .macro SATURATE q, right
     .ifc \right, any
     asr     \q, \q, r7
     ssat    \q, #8, \q
@@ -26,31 +30,52 @@
     .endif
     .endm
 
-    .macro FOUR right
-    ldr     r10, [r1], #4
-    ldrd    r8, r9, [r2], #8
+    .macro WIDEN
     sxtab16 r11, r6, r10, ror #8
     sxtab16 r10, r6, r10
-    smulbb  r12, r10, r8
-    smultb  r10, r10, r9
-    smulbt  r8, r11, r8
-    smultt  r11, r11, r9
-    REQUANTISE lr, r12, \right
-    REQUANTISE r12, r8, \right
-    bfi     lr, r12, #8, #8
-    REQUANTISE r9, r10, \right
-    REQUANTISE r12, r11, \right
-    bfi     r9, r12, #8, #8
-    pkhbt   lr, lr, r9, lsl #16
-    str     lr, [r3], #4
     .endm
 
-    /* All passes over the factors, eight elements at a time. */
+    .macro FIRST_PRODUCTS
+    smulbb  r12, r10, r8
+    smulbt  r8, r11, r8
+    .endm
+
+    /* Four outputs from the products and what is left to multiply, to lr and r9; in an order in which little waits for
+     * the instruction before it. */
+    .macro OUTPUTS right
+    smultb  r10, r10, r9
+    smultt  r11, r11, r9
+    HIGH    lr, r12
+    HIGH    r12, r8
+    SATURATE lr, \right
+    HIGH    r9, r10
+    SATURATE r12, \right
+    HIGH    r8, r11
+    bfi     lr, r12, #8, #8
+    SATURATE r9, \right
+    SATURATE r8, \right
+    bfi     r9, r8, #8, #8
+    .endm
+
+    /* All passes over the factors, eight elements at a time; four are stored when the next four are under way. Words
+     * of `a` are read before those that they become are written: out may lie over or below it. */
     .macro BODY right
 .Lgate_\right:
-    FOUR    \right
-    FOUR    \right
+    ldr     r10, [r1], #4
+    ldrd    r8, r9, [r2], #8
+    WIDEN
+    FIRST_PRODUCTS
+    OUTPUTS \right
+    ldr     r10, [r1], #4
+    pkhbt   lr, lr, r9, lsl #16
+    WIDEN
+    ldrd    r8, r9, [r2], #8
+    FIRST_PRODUCTS
+    str     lr, [r3], #4
+    OUTPUTS \right
     subs    r0, r0, #8
+    pkhbt   lr, lr, r9, lsl #16
+    str     lr, [r3], #4
     bne     .Lgate_\right
     ldr     r12, [sp, #PASSES]
     ldrd    r2, r0, [sp, #FACTORS]
@@ -147,7 +172,8 @@ dft_gate_run:
     ldrsh   r8, [r2], #2
     sxtah   r10, r10, r6
     smulbb  r11, r10, r8
-    REQUANTISE lr, r11, any
+    HIGH    lr, r11
+    SATURATE lr, any
     strb    lr, [r3], #1
     sub     r12, r12, #1
 2:
