@@ -95,7 +95,7 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
     metavar="[RECIPE]",
     help="Tune a copy of each net to each platform too (finetune_all), and say what the one net loses.",
 )
-@click.option("--tune-steps", type=click.IntRange(2), help="Steps of such a copy instead of 400.")
+@click.option("--tune-steps", type=click.IntRange(2), help="Steps of such a copy instead of 350.")
 @click.option(
     "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Rounds run at a time."
 )

@@ -5,13 +5,15 @@ Needs neither the data nor torch. Called by run and by `dftiny crossval --report
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dftiny.artifact import MANIFEST, atomic_write, read_json, write_json
+from dftiny.crossval.costs import cost_of, cost_table
 from dftiny.crossval.fold import SCORES
-from dftiny.crossval.tuned import Pair, pairs_of, tuned_tables
+from dftiny.crossval.tuned import pairs_of, tuned_tables
 from dftiny.errors import DftError
 from dftiny.thesis.pool import Figure
 from dftiny.thesis.results import FLOAT, INT8, Results, measure
@@ -31,29 +33,46 @@ def report(out: Path) -> None:
     if not (out / SETTING).is_file():
         raise DftError(f"{out} holds no cross-validation", f"run one with: dftiny crossval --out {out}")
     setting = read_json(out / SETTING, "cross-validation")
-    sheets: dict[str, list[Sheet]] = {}
-    pairs: dict[str, list[Pair]] = {}
+    finished: dict[str, list[_Finished]] = {}
     for place in setting["rounds"]:
         if (out / place / SCORES / MANIFEST).is_file():
-            recipe, sheet = Path(place).parts[0], load_sheet(out / place / SCORES)
-            sheets.setdefault(recipe, []).append(sheet)
-            pairs.setdefault(recipe, []).extend(pairs_of(out / place, sheet))
-    if not sheets:
+            mine = finished.setdefault(Path(place).parts[0], [])
+            mine.append(_Finished(out / place, load_sheet(out / place / SCORES)))
+    if not finished:
         raise DftError(f"{out} holds no finished round", "run it again: it goes on where it stopped")
     heading = (
         f"{setting['data']} data, simulated fakes: {setting['photographs']} photographs, image = mean of its tiles, "
         "positive = real. Thresholds from each fold's validation part; intervals (95 %) by photograph."
     )
-    tables, values = [], []
-    for recipe, mine in sheets.items():
-        results = measure(mine, {recipe: mine[0].net})
-        gains, more = tuned_tables(recipe, pairs[recipe])
-        tables += [*_tables(recipe, mine, results), *gains]
-        values += [*_values(results), *more]
+    tables, values, costs = _everything(finished)
     print("\n\n".join([heading, *(t.text() for t in tables)]))
     with atomic_write(out / TABLES, "w") as f:
         f.write("\n\n".join(["# Cross-validation", heading, *(t.markdown() for t in tables)]) + "\n")
-    write_json(out / RESULTS, {"setting": setting, "figures": values})
+    write_json(out / RESULTS, {"setting": setting, "figures": values, "costs": costs})
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A finished round: its folder, and its sheet."""
+
+    place: Path
+    sheet: Sheet
+
+
+def _everything(
+    finished: Mapping[str, Sequence[_Finished]],
+) -> tuple[list[Table], list[dict[str, Any]], list[dict[str, Any]]]:
+    """All tables, figures and costs of the recipes' rounds."""
+    tables, values, rows = [], [], []
+    for recipe, rounds in finished.items():
+        sheets = [r.sheet for r in rounds]
+        results = measure(sheets, {recipe: sheets[0].net})
+        gains, more = tuned_tables(recipe, (p for r in rounds for p in pairs_of(r.place, r.sheet)))
+        tables += [*_tables(recipe, sheets, results), *gains]
+        values += [*_values(results), *more]
+        rows.append((recipe, cost_of(rounds[0].place, len(rounds)), results))
+    table, costs = cost_table(rows)
+    return [table, *tables], values, costs
 
 
 def _tables(recipe: str, sheets: Sequence[Sheet], results: Results) -> list[Table]:

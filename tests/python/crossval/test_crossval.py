@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,31 @@ def test_the_figures_are_shown_again_without_the_data(done: Path, capsys: pytest
     assert (done / TABLES).read_text().startswith("# Cross-validation")
     figures = read_json(done / RESULTS, "results")["figures"]
     assert {f["method"] for f in figures} == {"float", "int8"}
+
+
+def test_every_recipe_has_a_row_of_accuracy_against_cost(done: Path, tmp_path: Path) -> None:
+    """Two recipes, the second one's bundle made cheaper by hand: its row comes first, and holds its budget's counts."""
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    shutil.copytree(done / "phinet_demo" / "fold1_seed0", out / "small" / "fold1_seed0")
+    budget = read_json(done / "phinet_demo" / "fold1_seed0" / BUNDLE / "budget.json", "budget")
+    write_json(
+        out / "small" / "fold1_seed0" / BUNDLE / "budget.json",
+        {**budget, "macs": 1000, "ram_bytes": 2000, "instructions_estimated": None},
+    )
+    setting = read_json(out / SETTING, "x")
+    write_json(out / SETTING, {**setting, "rounds": [*setting["rounds"], "small/fold1_seed0"]})
+    report(out)
+    first, second = read_json(out / RESULTS, "results")["costs"]
+    assert (first["recipe"], first["macs"], first["ram_bytes"]) == ("small", 1000, 2000)
+    assert second == {
+        "recipe": "phinet_demo", "rounds": 1, "parameters": 52541, "macs": budget["macs"],
+        "flash_bytes": budget["flash_bytes"], "ram_bytes": budget["ram_bytes"],
+        "instructions": budget["instructions_estimated"],
+    }  # fmt: skip
+    lines = (out / TABLES).read_text().splitlines()
+    rows = [n for n in lines if n.startswith("| small | 1 |")]
+    assert len(rows) == 1 and "| 1,000 |" in rows[0] and "| – |" in rows[0]
 
 
 def test_what_cannot_be_run_is_refused(data: Path, done: Path, tmp_path: Path) -> None:
