@@ -40,12 +40,12 @@
     store_two_rows p1, 8
     store_row p2, 16
 
-.macro p1_sums
-    two_by_two r9, r10, 8
+.macro p1_sums how
+    two_by_two r9, r10, 8, \how
 .endm
 
-.macro p1_turned_sums
-    two_by_two r10, r9, 8
+.macro p1_turned_sums how
+    two_by_two r10, r9, 8, \how
 .endm
 
 /* A column of a window, whose four rows are in r9 and r10. `from`: the sum it begins with. */
@@ -55,7 +55,7 @@
 .endm
 
 /* Four outputs from nine columns of 8 bytes. */
-.macro sums
+.macro sums how
     ldrd    r9, r10, [r0], #64
     window  r2, r5, r11, r8
     ldrd    r9, r10, [r0, #-56]
@@ -76,7 +76,9 @@
     ldrd    r9, r10, [r0, #-8]
     window  r3, r6, r1, r1
     ldrd    r9, r10, [r0]
-    window  r4, r7, r1, r1
+    smlad   r1, r9, r4, r1
+    constants \how
+    smlad   r1, r10, r7, r1
 .endm
 
 /* A tile with code for both. */

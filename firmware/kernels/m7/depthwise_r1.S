@@ -93,7 +93,7 @@
     smlabb  \sum, r10, r6, \sum
 .endm
 
-.macro sums
+.macro sums how
     ldrd    r9, r10, [r0], #128
     left    r11
     ldrd    r9, r10, [r0, #-96]
@@ -111,7 +111,9 @@
     right   lr
     middle  r1
     ldrd    r9, r10, [r0, #32]
-    right   r1
+    smlad   r1, r9, r4, r1
+    constants \how
+    smlabb  r1, r10, r6, r1
 .endm
 
     tiles   r1, 32, 64, 96

@@ -31,8 +31,8 @@
     store_two_rows s1, 32
     run     s1, two_rows_of_weights, 10, 8
 
-.macro sums
-    two_by_two r9, r10, 32
+.macro sums how
+    two_by_two r9, r10, 32, \how
 .endm
 
     tiles   s1, 4, 32, 36

@@ -1,5 +1,7 @@
 /* Depthwise 3x3, horizontal stride 2, for Cortex-M7: widening, tiles of 1 x 4 outputs, storing. Called by
  * depthwise_rows.c; layout of the scratch memory in dft_depthwise_m7.h. */
+#define ROUND r7
+#define SCRATCH r10
 #include "dft_depthwise_tile.h"
 
 /* Two channels to 24 bytes at r5, from pairs packed before: rows 0 1 of the odd and of the even column, and row 2. */
@@ -79,9 +81,11 @@
 3:  take_odd r6, r0, \top
     take_odd r9, r1, 0
     take_odd r11, r2, \bottom
-4:  move    r0, \top, r4, lsl #1
+4:  vmov    r12, s0
     move    r1, 0, r4, lsl #1
+    move    r0, \top, r4, lsl #1
     move    r2, \bottom, r4, lsl #1
+    cmp     r1, r12                 /* nothing below touches the flags */
     pkhtb   r12, r9, r6, asr #16    /* channels 2 3: r12 odd, r3 even, lr row 2 */
     pkhtb   r3, r10, r7, asr #16
     pkhtb   lr, r11, r8, asr #16
@@ -90,8 +94,6 @@
     pkhbt   r8, r8, r11, lsl #16
     two_channels r6, r7, r8
     two_channels r12, r3, lr
-    vmov    r6, s0
-    cmp     r1, r6
     bne     2b
 5:  vmov    r6, s1
     cbz     r6, 6f
@@ -135,7 +137,7 @@
     smlad   \sum, r10, r5, \sum
 .endm
 
-.macro sums
+.macro sums how
     ldrd    r9, r10, [r0, #4]
     ldr     r7, [r0], #192
     right   r11
@@ -149,6 +151,7 @@
     left    lr
     right   r1
     ldrd    r9, r10, [r0, #4]
+    constants \how
     left    r1
 .endm
 

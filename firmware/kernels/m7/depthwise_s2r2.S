@@ -1,6 +1,8 @@
 /* Depthwise 3x3, stride 2, two output rows from five, for Cortex-M7: widening, tiles of 2 x 2 outputs, storing. Called
  * by depthwise_rows.c; layout of the scratch memory in dft_depthwise_m7.h. */
 #include "dft_depthwise_columns.h"
+#define ROUND r10
+#define SCRATCH r9
 #include "dft_depthwise_tile.h"
 
 /* Four pixels of row 2 at lr become 32 bytes at r5. */
@@ -196,7 +198,7 @@
     smla\half\()b \b, \word, \top, \b
 .endm
 
-.macro sums
+.macro sums how
     ldrd    r9, r10, [r0], #160
     column  r2, r5, r11, r12, r8, r8
     ldrd    r9, r10, [r0, #-128]
@@ -214,6 +216,7 @@
     middle  b, r10, r4, r7, r11, r12
     middle  b, r10, r2, r5, lr, r1
     middle  t, r10, r3, r6, lr, r1
+    constants \how
     ldr     r9, [r0, #128]
     middle  b, r9, r4, r7, lr, r1
 .endm

@@ -25,9 +25,9 @@ typedef struct dft_depthwise_quad {
     uint32_t channel;      /* 32: the first of the quad */
     uint32_t pixels;       /* 36: to widen, >= 1 */
     const int8_t *table;   /* 40: its middle. From here on s2 … s11 of the tiles: */
-    int32_t bias;          /* 44: theirs */
+    int32_t result;        /* 44: from `end` to results, less the channels' distance */
     uint32_t end;          /* 48: address behind the last column of outputs, for the first channel */
-    int32_t result;        /* 52: from there to results, less the channels' distance */
+    int32_t bias;          /* 52: theirs */
     uint8_t *plane;        /* 56: column 0 of the first channel, */
     uint8_t *plane_end;    /* 60: and of the channel behind the last */
     const int8_t *record;  /* 64: of the first channel; moved on */

@@ -1,8 +1,13 @@
 /* Assembler macros that the tiles of depthwise_s1.S, depthwise_s2.S, depthwise_r1.S and depthwise_planes.S have in common.
  *
- * While channels run: s0 s1 multiplier, rounding | s2 s3 table, bias | s4 s5 end, result | s6 s7 plane, plane_end |
- * s8 record | s10 s11 round, tiles | s12 quad | s13 s14 step, turned. In a tile r0 is the column, r2 … r7 hold weights, r8 the bias, r9 r10
- * what was loaded last; sums of four outputs are r11, r12, lr, r1. */
+ * While channels run: s0 s1 multiplier, rounding | s2 s3 table, result | s4 s5 end, bias | s6 s7 plane, plane_end |
+ * s8 record | s10 s11 round, tiles | s12 quad | s13 s14 step, turned. In a tile r0 is the column, r2 … r7 hold weights, r8 the
+ * bias, r9 r10 what was loaded last; sums of four outputs are r11, r12, lr, r1. What comes from s registers takes some
+ * cycles: it is fetched as soon as registers are free, in front of instructions that do without. */
+#if !defined(ROUND)
+#define ROUND r9 /* the rounding of a tile with table; a file whose tiles have it elsewhere says so */
+#define SCRATCH r10
+#endif
 #include "dft_m7_function.h"
 
 /* The record at r0, of 8 bytes, weights and shift: multiplier, shift and bias; moves r0 to the next one. */
@@ -14,7 +19,7 @@
     lsl     r9, r9, r12             /* (2 * zero point + 1) * 2^(shift - 1) */
     ldr     r10, [r10, r12, lsl #2] /* the tile */
     vmov    d0, r1, r9
-    vmov    s3, r8
+    vmov    s5, r8
     vmov    s8, r0
     vmov    r0, s6
 .endm
@@ -71,7 +76,7 @@
     .global dft_depthwise_\kind\()_next
     .type   dft_depthwise_\kind\()_next, %function
 dft_depthwise_\kind\()_next:
-    vmov    r9, r10, d2
+    vmov    r10, r9, s3, s4
     vmov    r0, r1, d3
     .if     \plane
     add     r9, r9, #\plane         /* the next channel's columns, */
@@ -84,7 +89,7 @@ dft_depthwise_\kind\()_next:
     adds    r10, r10, #1
     add     r0, r0, r11
     .endif
-    vmov    d2, r9, r10
+    vmov    s3, s4, r10, r9
     vmov    s6, r0
     cmp     r0, r1
     bne     1b
@@ -99,8 +104,15 @@ dft_depthwise_\kind\()_next:
 /* As TFLM rounds: the high product rounded, then the rounding shift, whose ties go away from zero: one less for a
  * negative sum. `relu`: what is negative saturates, so there is no tie to care for. */
 .macro linear sum
-    add     r8, r10, \sum, asr #31
-    smmlar  \sum, \sum, r9, r8
+    add     SCRATCH, ROUND, \sum, asr #31
+    smmlar  \sum, \sum, r8, SCRATCH
+.endm
+
+/* Sums with a table behind them say when the bias and what was in ROUND are no longer needed. */
+.macro constants how
+    .ifc    \how, table
+    vmov    r8, ROUND, d0
+    .endif
 .endm
 
 .macro saturate_relu shift
@@ -108,36 +120,38 @@ dft_depthwise_\kind\()_next:
     .irp    sum, r11, r12, lr, r1
     smmlar  \sum, \sum, r9, r10
     .endr
+    vmov    r10, r9, s3, s4         /* result, end */
     .irp    sum, r11, r12, lr, r1
     ssat    \sum, #8, \sum, asr #\shift
     .endr
+    add     r10, r0, r10
 .endm
 
 .macro saturate_table shift
-    vmov    r9, r10, d0
     .irp    sum, r11, r12, lr, r1
     linear  \sum
     .endr
-    vmov    r9, r8, d1
+    vmov    r9, r10, d1             /* table, result */
     .irp    sum, r11, r12, lr, r1
     ssat    \sum, #8, \sum, asr #\shift
     .endr
-    .irp    sum, r11, r12, lr, r1
+    ldrsb   r11, [r9, r11]
+    add     r10, r0, r10
+    .irp    sum, r12, lr, r1
     ldrsb   \sum, [r9, \sum]
     .endr
+    vmov    r9, r8, d2              /* end, bias */
 .endm
 
 /* Four outputs whose sums are taken by `sums`; results at the given distances from the first. */
 .macro outputs sums, how, shift, second, third, fourth
-    \sums
+    \sums   \how
     saturate_\how \shift
-    vmov    r9, r10, d2
-    add     r10, r0, r10
     strb    r11, [r10]
     strb    r12, [r10, #\second]
+    cmp     r0, r9
     strb    lr, [r10, #\third]
     strb    r1, [r10, #\fourth]
-    cmp     r0, r9
 .endm
 
 /* A tile: `sums` of the including file. */
@@ -168,7 +182,7 @@ dft_depthwise_\kind\()_next:
 .endm
 
 /* LDRD fetches a column, whose upper pair of rows is the word that goes to r9. Weights as two_rows_of_weights. */
-.macro two_by_two first, second, pitch
+.macro two_by_two first, second, pitch, how
     ldrd    \first, \second, [r0], #(2 * \pitch)
     four_rows r2, r5, r11, r12, r8, r8
     ldrd    \first, \second, [r0, #-\pitch]
@@ -178,7 +192,11 @@ dft_depthwise_\kind\()_next:
     four_rows r4, r7, r11, r12, r11, r12
     four_rows r3, r6, lr, r1, lr, r1
     ldrd    \first, \second, [r0, #\pitch]
-    four_rows r4, r7, lr, r1, lr, r1
+    smlad   lr, r9, r4, lr
+    smlatb  r1, r9, r4, r1
+    constants \how
+    smlabt  lr, r10, r7, lr
+    smlad   r1, r10, r7, r1
 .endm
 
 /* Results of two rows to the output, `column` bytes from one column to the next. r0 quad. The second row is written

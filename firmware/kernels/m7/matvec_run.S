@@ -17,20 +17,23 @@
 \name:
     .endm
 
-    /* Two products of two channels. */
-    .macro two_k x, w, low, both
-    smlad   \both, \x, \w, \both
+    /* Two products of two channels; leaves the weights of the low one. */
+    .macro both x, w, sum
+    smlad   \sum, \x, \w, \sum
     sxtb16  \w, \w
-    smlad   \low, \x, \w, \low
     .endm
 
     .macro quad
-    ldrd    r10, r11, [r0], #8
     ldmia   r1!, {r6-r9}
-    two_k   r10, r6, r2, r3
-    two_k   r10, r7, r4, r5
-    two_k   r11, r8, r2, r3
-    two_k   r11, r9, r4, r5
+    ldrd    r10, r11, [r0], #8
+    both    r10, r6, r3
+    both    r10, r7, r5
+    both    r11, r8, r3
+    both    r11, r9, r5
+    smlad   r2, r10, r6, r2
+    smlad   r4, r10, r7, r4
+    smlad   r2, r11, r8, r2
+    smlad   r4, r11, r9, r4
     .endm
 
     /* TFLM's two roundings, halves away from zero; r10: shifts less one, r11: rounding before those shifts. */
