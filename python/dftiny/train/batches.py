@@ -41,8 +41,8 @@ class Pool:
     photographs: tuple[tuple[Place, ...], ...]
 
 
-def load_pool(folder: Path, index: DataIndex, tile: int) -> Pool:
-    """Decode all training images. DftError when a real image has no fake, or an image is smaller than a tile."""
+def load_pool(folder: Path, index: DataIndex, side: int) -> Pool:
+    """Decode all training images. DftError when a real image has no fake, or an image is smaller than `side` px."""
     rows: dict[str, dict[str, list[ImageRow]]] = {}
     for row in index.select(split="train", sharing=PRE):
         if row.is_control:
@@ -51,13 +51,13 @@ def load_pool(folder: Path, index: DataIndex, tile: int) -> Pool:
     photographs = []
     with ThreadPoolExecutor(2) as pool:
         for places in rows.values():
-            photographs.append(tuple(pool.map(lambda rs: _place(folder, rs, tile), places.values())))
+            photographs.append(tuple(pool.map(lambda rs: _place(folder, rs, side), places.values())))
     if not photographs:
         raise DftError(f"{folder} holds no training images", "make a data folder with: dftiny data")
     return Pool(tuple(photographs))
 
 
-def _place(folder: Path, rows: list[ImageRow], tile: int) -> Place:
+def _place(folder: Path, rows: list[ImageRow], side: int) -> Place:
     reals = [r for r in rows if r.label == "real"]
     fakes = [r for r in rows if r.label == "fake"]
     if len(reals) != 1 or not fakes:
@@ -65,8 +65,8 @@ def _place(folder: Path, rows: list[ImageRow], tile: int) -> Place:
             f"training image {rows[0].id} has no real or no fake counterpart", "build the data again"
         )
     images = [read_image(folder, r) for r in reals + fakes]
-    if any(i.shape != images[0].shape for i in images) or min(images[0].shape[:2]) < tile:
-        raise DftError(f"training image {rows[0].id} and its fakes differ in size or are below {tile} px")
+    if any(i.shape != images[0].shape for i in images) or min(images[0].shape[:2]) < side:
+        raise DftError(f"training image {rows[0].id} and its fakes differ in size or are below {side} px")
     return Place(images[0], tuple(images[1:]))
 
 
@@ -81,7 +81,7 @@ def load_source(folder: Path, index: DataIndex, recipe: Recipe) -> Pool | Pictur
     images decoded when they are drawn.
     """
     if is_paired(index):
-        pool = load_pool(folder, index, recipe.tile)
+        pool = load_pool(folder, index, conditions_of(recipe, ()).side_px(recipe.tile))
         check_sharing(pool, recipe)
         return pool
     return pictures_of(folder, index, recipe.tile)
@@ -124,7 +124,7 @@ def _from_files(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) ->
     cut = iter(pictures.cut(wishes, conditions.longest_px()))
     for treatment in treatments:
         place = Place(next(cut), (next(cut),))
-        yield _treated(_traced(place, recipe, (slice(None), slice(None)), rng), treatment)
+        yield _treated(_traced(place, recipe, (slice(None), slice(None)), rng), treatment, recipe.tile)
 
 
 def _from_memory(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterator[Pair]:
@@ -138,14 +138,18 @@ def _from_memory(pool: Pool, recipe: Recipe, rng: np.random.Generator) -> Iterat
 def _pair(pool: Pool, recipe: Recipe, conditions: Conditions, rng: np.random.Generator) -> Pair:
     places = pool.photographs[rng.integers(len(pool.photographs))]
     place = places[rng.integers(len(places))]
-    corner = (int(rng.integers((n - recipe.tile) // GRID_PX + 1)) * GRID_PX for n in place.real.shape[:2])
+    shape = place.real.shape[:2]
+    corner = [int(rng.integers((n - recipe.tile) // GRID_PX + 1)) * GRID_PX for n in shape]
     treatment = conditions.draw(rng)
-    y, x = (n // treatment.grid_px * treatment.grid_px for n in corner)
-    window = (slice(y, y + recipe.tile), slice(x, x + recipe.tile))
-    return _treated(_traced(place, recipe, window, rng), treatment)
+    side, grid = treatment.side_px(recipe.tile), treatment.grid_px
+    y, x = (min(c, n - side) // grid * grid for c, n in zip(corner, shape, strict=True))
+    window = (slice(y, y + side), slice(x, x + side))
+    return _treated(_traced(place, recipe, window, rng), treatment, recipe.tile)
 
 
-def _treated(pair: Pair, treatment: Treatment) -> Pair:
+def _treated(pair: Pair, treatment: Treatment, tile: int) -> Pair:
+    if treatment.move is not None:
+        pair = treatment.move.apply(pair[0], tile), treatment.move.apply(pair[1], tile)
     if treatment.quality is None:
         return pair
     return jpeg(pair[0], treatment.quality), jpeg(pair[1], treatment.quality)

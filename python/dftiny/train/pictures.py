@@ -26,10 +26,12 @@ LABELS = ("real", "fake")
 
 @dataclass(frozen=True)
 class Wish:
-    """One tile to be cut: from which image, and where, as parts of the way down and to the right, on which grid."""
+    """One square to be cut: from which image, how large, and where, as parts of the way down and to the right, on which
+    grid."""
 
     row: ImageRow
     grid_px: int
+    side_px: int
     down: float
     right: float
 
@@ -51,27 +53,30 @@ class Pictures:
     def _wish(self, treatment: Treatment, label: str, rng: np.random.Generator) -> Wish:
         pictures = self.rows[treatment.copies][label]
         copies = pictures[rng.integers(len(pictures))]
-        return Wish(copies[rng.integers(len(copies))], treatment.grid_px, rng.random(), rng.random())
+        row = copies[rng.integers(len(copies))]
+        side = treatment.side_px(self.tile)
+        return Wish(row, treatment.grid_px, side, rng.random(), rng.random())
 
     def cut(self, wishes: Iterable[Wish], longest_px: int | None) -> list[Tile]:
-        """The tiles uint8 [tile, tile, 3] of `wishes`, decoded side by side.
+        """The squares uint8 [side, side, 3] of `wishes`, decoded side by side.
 
-        DftError names an image that is damaged, smaller than a tile, or longer than `longest_px`.
+        DftError names an image that is damaged, smaller than its square, or longer than `longest_px`.
         """
         return list(self._decoders.map(lambda w: self._cut(w, longest_px), wishes))
 
     def _cut(self, wish: Wish, longest_px: int | None) -> Tile:
         image = read_image(self.folder, wish.row)
-        if min(image.shape[:2]) < self.tile:
-            raise DftError(f"training image {wish.row.id} is below {self.tile} px", "choose a smaller --tile")
+        side = wish.side_px
+        if min(image.shape[:2]) < side:
+            raise DftError(f"training image {wish.row.id} is below {side} px", "choose a smaller --tile")
         if longest_px is not None and max(image.shape[:2]) > longest_px:
             raise DftError(
                 f"training image {wish.row.id} would be shrunk by sharing to {longest_px} px",
                 "crop the training images first, or train on images that were shared",
             )
-        places = [(n - self.tile) // wish.grid_px + 1 for n in image.shape[:2]]
+        places = [(n - side) // wish.grid_px + 1 for n in image.shape[:2]]
         y, x = (int(p * n) * wish.grid_px for p, n in zip((wish.down, wish.right), places, strict=True))
-        return np.ascontiguousarray(image[y : y + self.tile, x : x + self.tile])
+        return np.ascontiguousarray(image[y : y + side, x : x + side])
 
 
 def pictures_of(folder: Path, index: DataIndex, tile: int) -> Pictures:

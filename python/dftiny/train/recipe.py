@@ -11,7 +11,7 @@ from dftiny.errors import DftError
 from dftiny.train.augment import AUGMENTATIONS
 
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-_PARTS = ("warmup", "periodic", "processed", "jpeg")
+_PARTS = ("warmup", "periodic", "processed", "jpeg", "moved")
 ANY_NET = "any"
 MIXED = "mixed"
 SUPERVISED, SIMCLR = "supervised", "simclr"
@@ -51,6 +51,7 @@ class Recipe:
     pairs: bool = True
     sharing: str = "pre"
     jpeg: float = 0.0
+    moved: float = 0.0
     temperature: float = 0.07
     augment: str = ",".join(AUGMENTATIONS)
 
