@@ -28,7 +28,7 @@ from dftiny.thesis.sheet import load_sheet
 
 SHARED = ("pre", "facebook-like")
 PACE = Pace(
-    {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_small", "phinet_demo", "micronet_m0")},
+    {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_small", "phinet_demo", "micronet_h743")},
     dict.fromkeys(spec.names("recipes"), 0.001),
     0.01,
 )
@@ -82,7 +82,11 @@ def index_of(folds: int = 5) -> DataIndex:
 def test_the_quick_grid_has_every_cell_of_the_thesis() -> None:
     made = grid("quick", index_of())
     assert made.conditions == ("pre", "facebook-like", "telegram-like", "twitter-like")
-    assert dict(made.nets) == {"ResNet50": "resnet_small", "PhiNet": "phinet_demo", "MicroNet": "micronet_m0"}
+    assert dict(made.nets) == {
+        "ResNet50": "resnet_small",
+        "PhiNet": "phinet_demo",
+        "MicroNet": "micronet_h743",
+    }
     group = made.groups[0]
     methods = [c.method for c in group.cells]
     for wanted in ("supervised", "head_telegram-like", "all_twitter-like", "mixed", "simclr_head", "random"):
@@ -98,7 +102,7 @@ def test_the_quick_grid_has_every_cell_of_the_thesis() -> None:
 def test_large_nets_get_one_seed_and_small_ones_three() -> None:
     full = grid("full", index_of())
     assert {g.fold for g in full.groups} == {0, 1, 2, 3, 4}
-    assert {g.net for g in full.groups} == {"resnet50", "phinet_h743", "micronet_m1"}
+    assert {g.net for g in full.groups} == {"resnet50", "phinet_h743", "micronet_h743"}
     assert {g.seed for g in full.groups} == {0}  # all three are above half a million parameters
     assert {g.seed for g in grid("full", index_of(), seeds=3).groups} == {0, 1, 2}
 

@@ -21,7 +21,7 @@ from dftiny.thesis.sheet import SHEET, STAGE, load_sheet, save_sheet
 from dftiny.thesis.table import Table
 from dftiny.thesis.tables import thesis_tables
 
-QUICK = {"ResNet50": "resnet_small", "PhiNet": "phinet_demo", "MicroNet": "micronet_m0"}
+QUICK = {"ResNet50": "resnet_small", "PhiNet": "phinet_demo", "MicroNet": "micronet_h743"}
 
 
 @cache
