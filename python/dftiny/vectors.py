@@ -8,8 +8,9 @@ time both. Called by codegen/vectors_c.py and by the budget.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from dftiny.graph import (
     SoftmaxOptions,
     Tensor,
 )
-from dftiny.kernels.calls import STRUCT_BYTES
+from dftiny.kernels.calls import STRUCT_BYTES, Field
 from dftiny.kernels.count import ENGINE_BYTES, model_code, used_functions
 from dftiny.plan import Plan, RegionSpec, Wishes, plan
 
@@ -62,8 +63,7 @@ class Vector:
     @property
     def functions(self) -> frozenset[str]:
         """Kernels and what their constants point to."""
-        found = used_functions(self.plan)
-        return frozenset(f"{n}_{self.loads}" if self.loads and n == TIMED_BODY else n for n in found)
+        return frozenset(used_functions(self.plan))
 
     @property
     def bytes(self) -> int:
@@ -94,7 +94,21 @@ def _vector(function: str) -> Vector:
 @cache
 def _timed() -> tuple[Vector, ...]:
     made = plan(_timed_pointwise(), [RegionSpec(REGION, BYTES_MAX)], _FASTEST)
-    return tuple(Vector(f"pointwise {loads.upper()}", made, loads) for loads in LOADS)
+    return tuple(Vector(f"pointwise {loads.upper()}", _with_loads(made, loads), loads) for loads in LOADS)
+
+
+def _with_loads(made: Plan, loads: str) -> Plan:
+    """The plan of one convolution, its loop the one with these loads whatever a build chooses for the others."""
+    (segment,) = made.segments
+    (lane,) = segment.lanes
+    call = lane.call
+    assert call is not None and TIMED_BODY in call.symbols, "the timed layer has the body that is timed"
+    fields = dict(call.fields)
+    short = TIMED_BODY.removeprefix("dft_conv_")
+    fields["body"] = cast(Field, str(fields["body"]).replace(short, f"{short}_{loads}"))
+    symbols = tuple(f"{s}_{loads}" if s == TIMED_BODY else s for s in call.symbols)
+    own = replace(lane, call=replace(call, fields=tuple(fields.items()), symbols=symbols))
+    return replace(made, segments=(replace(segment, lanes=(own,)),))
 
 
 class _Layer:

@@ -65,16 +65,16 @@ def includes_c(plan: Plan) -> list[str]:
     ]
 
 
-def schedule_c(plan: Plan, regions: Sequence[str]) -> list[str]:
+def schedule_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> list[str]:
     """Constants k<n>, parameters p<lane>, lanes l<n>, m<lane>, scripts s<n>, segments g<n> and the function `run`, all
-    static; `regions` in the order in which `run` is given their bases."""
+    static, with `prefix` before their names; `regions` in the order in which `run` is given their bases."""
     constants = distinct_constants(plan)
-    names = {key: f"k{i}" for i, key in enumerate(constants)}
+    names = {key: f"{prefix}k{i}" for i, key in enumerate(constants)}
     return [
         *(_constant(names[key], const) for key, const in constants.items()),
-        *_all_params(plan, names),
-        segments_c(plan, regions),
-        _run(plan, names, regions),
+        *_all_params(plan, names, prefix),
+        segments_c(plan, regions, prefix),
+        _run(plan, names, regions, prefix),
     ]
 
 
@@ -114,13 +114,13 @@ def _constant(name: str, const: Const) -> str:
     return int_array(const.ctype, name, const.values)
 
 
-def _all_params(plan: Plan, names: Names) -> list[str]:
+def _all_params(plan: Plan, names: Names, prefix: str) -> list[str]:
     """Every parameter struct: p<lane> of a row kernel, p<lane>_<n> of whole-tensor calls."""
     out = []
     for lane in plan.lanes:
         if lane.call is not None:
-            out.append(_params(f"p{lane.index}", lane.call, names))
-        out += [_params(f"p{lane.index}_{n}", call, names) for n, call in enumerate(lane.whole)]
+            out.append(_params(f"{prefix}p{lane.index}", lane.call, names))
+        out += [_params(f"{prefix}p{lane.index}_{n}", call, names) for n, call in enumerate(lane.whole)]
     return out
 
 
@@ -129,20 +129,24 @@ def _params(name: str, call: Call | RowCall, names: Names) -> str:
     return struct(call.struct, name, (*call.fields, *pointers))
 
 
-def _run(plan: Plan, names: Names, regions: Sequence[str]) -> str:
+def _run(plan: Plan, names: Names, regions: Sequence[str], prefix: str) -> str:
     """The straight-line function: a segment a line, or the whole-tensor calls of one operator and its hook."""
     place = {p.tensor: p for p in plan.placements}
     body: list[str] = []
     for number, run in enumerate(runs(plan)):
         if run[0].lanes[0].call is not None:
-            body.append(f"    dft_run_segment(&g{number}, base);")
+            body.append(f"    dft_run_segment(&{prefix}g{number}, base);")
         else:
-            body += _whole(run[0], place, names, regions)
-    return "\n".join(["static void run(int8_t *const *base)", "{", *body, "}"]) + "\n"
+            body += _whole(run[0], place, names, regions, prefix)
+    return "\n".join([f"static void {prefix}run(int8_t *const *base)", "{", *body, "}"]) + "\n"
 
 
 def _whole(
-    segment: PlannedSegment, place: Mapping[int, Placement], names: Names, regions: Sequence[str]
+    segment: PlannedSegment,
+    place: Mapping[int, Placement],
+    names: Names,
+    regions: Sequence[str],
+    prefix: str,
 ) -> list[str]:
     (lane,) = segment.lanes
     out = []
@@ -151,7 +155,7 @@ def _whole(
             names[t.key] if isinstance(t, Const) else _at(place[t], regions)
             for t in (*call.inputs, call.output)
         ]
-        out.append(f"    {call.function}(&p{lane.index}_{n}, {', '.join(pointers)});")
+        out.append(f"    {call.function}(&{prefix}p{lane.index}_{n}, {', '.join(pointers)});")
     return [*out, f"    dft_aot_done({lane.step.op.index});"]
 
 

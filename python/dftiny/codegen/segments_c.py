@@ -16,8 +16,9 @@ _MORE = 4  # in2 and DFT_MORE_MAX
 _LANES_MAX = 32  # DFT_LANES_MAX
 
 
-def segments_c(plan: Plan, regions: Sequence[str]) -> str:
-    """l<n> (lanes), s<n> (script, where lanes interleave) and g<n> for each run of segments with row kernels."""
+def segments_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> str:
+    """l<n> (lanes), s<n> (script, where lanes interleave) and g<n> for each run of segments with row kernels; `prefix`
+    stands before every name."""
     place = {p.tensor: p for p in plan.placements}
     parts = []
     for number, run in enumerate(runs(plan)):
@@ -27,33 +28,38 @@ def segments_c(plan: Plan, regions: Sequence[str]) -> str:
         script = script_of(run[0])
         if script is not None and len(lanes) > _LANES_MAX:
             raise DftError(f"a segment has {len(lanes)} operators, the engine runs {_LANES_MAX}")
-        parts += [_more(lane, place, regions) for _, lane in lanes if len(lane.operands) > 1]
-        text = ",\n".join(_lane(segment, lane, place, regions) for segment, lane in lanes)
-        parts.append(f"static const dft_lane l{number}[{len(lanes)}] = {{\n{text},\n}};\n")
+        parts += [_more(lane, place, regions, prefix) for _, lane in lanes if len(lane.operands) > 1]
+        text = ",\n".join(_lane(segment, lane, place, regions, prefix) for segment, lane in lanes)
+        parts.append(f"static const dft_lane {prefix}l{number}[{len(lanes)}] = {{\n{text},\n}};\n")
         if script is not None:
-            parts.append(int_array("uint8_t", f"s{number}", script.stored))
+            parts.append(int_array("uint8_t", f"{prefix}s{number}", script.stored))
         fields: Fields = (("lanes_n", len(lanes)),)
         if script is not None:
             numbers = ("events", "head", "unit", "repeated")
             fields += tuple((name, int(getattr(script, name))) for name in numbers)
-        pointers = (("lanes", f"l{number}"), ("script", "0" if script is None else f"s{number}"))
-        parts.append(struct("dft_segment", f"g{number}", (*pointers, *fields)))
+        pointers = (
+            ("lanes", f"{prefix}l{number}"),
+            ("script", "0" if script is None else f"{prefix}s{number}"),
+        )
+        parts.append(struct("dft_segment", f"{prefix}g{number}", (*pointers, *fields)))
     return "\n".join(parts)
 
 
-def _more(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
+def _more(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str], prefix: str) -> str:
     """m<lane>: where the second and further operands lie."""
     extra = [_operand(o, place, regions) for o in lane.operands[1:]]
     if len(extra) > _MORE:
         raise DftError(f"operator {lane.step.op.index} has {len(lane.operands)} operands")
-    return f"static const dft_rows_at m{lane.index}[{len(extra)}] = {{{', '.join(extra)}}};\n"
+    return f"static const dft_rows_at {prefix}m{lane.index}[{len(extra)}] = {{{', '.join(extra)}}};\n"
 
 
 def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
     return f"DFT_PLACE({regions.index(at.region)}, {at.offset})"
 
 
-def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> str:
+def _lane(
+    segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], regions: Sequence[str], prefix: str
+) -> str:
     assert lane.call is not None
     if lane.scratch_bytes and lane.aux_bytes:
         raise DftError(f"{lane.call.function} wants both scratch and aux memory")
@@ -63,9 +69,9 @@ def _lane(segment: PlannedSegment, lane: Lane, place: Mapping[int, Placement], r
     more = len(lane.operands[1:])
     out = place[lane.writes]
     w = lane.window
-    return f"""    {{.kernel = {lane.call.function}, .params = &p{lane.index}, .in = {first},
+    return f"""    {{.kernel = {lane.call.function}, .params = &{prefix}p{lane.index}, .in = {first},
      .out = {_rows(out, lane.shape, regions, fixed=lane.accumulates)},
-     .more = {f"m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
+     .more = {f"{prefix}m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
      .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {int(segment.reverse)}, {more})}}"""
 

@@ -6,7 +6,6 @@ schedule, without an engine: the layer runs in one block of memory that the self
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Sequence
 
@@ -14,23 +13,13 @@ from dftiny import int8
 from dftiny.codegen.guard import banner
 from dftiny.codegen.model_c import includes_c, schedule_c
 from dftiny.codegen.proofs_c import selftest_input
-from dftiny.vectors import REGION, TIMED_BODY, Vector
-
-_STATIC = re.compile(
-    r"(?<!\.)(?<!CODE\()\b([glmkps]\d+(?:_\d+)?|run)\b"
-)  # what schedule_c names; no member, no code
-_CODE = re.compile(rf"DFT_CONV_CODE\({TIMED_BODY.removeprefix('dft_conv_')}\)")
+from dftiny.vectors import REGION, Vector
 
 
 def vector_c(vector: Vector) -> str:
     """Text of dft_vector_<symbol>.c. Its statics have names of their own, so that a tool that reads the linked firmware
     (stack.py) can tell them from the model's."""
     symbol, made = symbol_of(vector), vector.plan
-    text = "\n".join(schedule_c(made, [REGION]))
-    text = _STATIC.sub(lambda found: f"vector_{symbol}_{found[1]}", text)
-    if vector.loads:
-        text, n = _CODE.subn(f"DFT_CONV_CODE({TIMED_BODY.removeprefix('dft_conv_')}_{vector.loads})", text)
-        assert n == 1, "the timed layer has one body"
     graph = vector.graph
     x = selftest_input(graph.input.nbytes)
     y = int8.run(graph, x.reshape(1, *graph.input.shape[1:]))
@@ -44,7 +33,7 @@ def vector_c(vector: Vector) -> str:
             banner(f"a made-up layer of the self-test: {vector.name}"),
             *includes_c(made),
             '#include "dft/proofs.h"\n',
-            text,
+            *schedule_c(made, [REGION], prefix=f"vector_{symbol}_"),
             f"const dft_vector dft_vector_{symbol} = {{",
             f'    .name = "{vector.name}",',
             f"    .run = vector_{symbol}_run,",

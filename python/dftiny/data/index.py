@@ -5,6 +5,7 @@ Knows nothing of how the images were made. Needs numpy and pillow only, so that 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import warnings
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import atomic_write, read_json, reason, sha256_file, write_json
+from dftiny.artifact import atomic_write, read_json, reason, write_json
 from dftiny.errors import DftError
 
 INDEX = "index.json"
@@ -220,19 +221,28 @@ def _without_default(row: dict[str, Any]) -> dict[str, Any]:
 
 def read_image(folder: Path, row: ImageRow) -> NDArray[np.uint8]:
     """Pixels of one image of the index, uint8 [H, W, 3]. DftError names a missing, damaged or changed file."""
-    pixels = read_picture(folder / row.file)
-    check_image(folder, row)
+    path = folder / row.file
+    data = _bytes_of(path)
+    pixels = decode_picture(data, path)
+    _require_same(data, row, path)
     return pixels
 
 
 def check_image(folder: Path, row: ImageRow) -> None:
     """DftError when the file is not the one, byte for byte, that the index was written with."""
     path = folder / row.file
+    _require_same(_bytes_of(path), row, path)
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        same = sha256_file(path) == row.sha256
+        return path.read_bytes()
     except OSError as e:
         raise DftError(f"cannot read the image {path}: {reason(e)}", "build the data again") from e
-    if not same:
+
+
+def _require_same(data: bytes, row: ImageRow, path: Path) -> None:
+    if hashlib.sha256(data).hexdigest() != row.sha256:
         raise DftError(f"{path} was damaged or changed after the data were built", "build the data again")
 
 

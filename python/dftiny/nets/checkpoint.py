@@ -103,7 +103,7 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         raise DftError(f"{path} has a threshold that is not a number")
     with torch.random.fork_rng(devices=[]):
         net = create(name, size)
-    _fill(net, state, path, name)
+    _fill(net, _adopted(net, state), path, name)
     return Checkpoint(
         net.eval(),
         name,
@@ -140,8 +140,7 @@ def load_weights(
         torch.manual_seed(seed)
         net = create(preset, tile)
     heads: tuple[str, ...] = tuple(getattr(net, "head_prefixes", ()))
-    adopt = getattr(net, "adopt", None)
-    state = state if adopt is None else adopt(state)
+    state = _adopted(net, state)
     wanted = {k: v for k, v in net.state_dict().items() if k.startswith(heads)}
     given = {k: v for k, v in state.items() if k.startswith(heads)}
     fits = _misfit(wanted, given) is None
@@ -166,10 +165,13 @@ def _default_tile(name: str) -> int:
     return presets()[name].tile
 
 
-def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
-    # Nets of other projects take those projects' names too: they say how in `adopt`.
+def _adopted(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`state` by the net's own names: nets of other projects take those projects' too, and say how in `adopt`."""
     adopt = getattr(net, "adopt", None)
-    state = state if adopt is None else adopt(state)
+    return state if adopt is None else adopt(state)
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
     misfit = _misfit(net.state_dict(), state)
     if misfit is not None:
         raise DftError(f"{path} does not fit the net {name}: {misfit}", "name its net with --net")
