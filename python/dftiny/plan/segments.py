@@ -27,7 +27,6 @@ _MAX_LANES = 18  # of one segment that streams
 ALIGN = 8
 _WIDE_MOST = 4096  # weights of a layer by itself
 _OVER_WISH = 1e12  # more than the instructions of any net
-_OVER_PLANES = "dft_depthwise_planes_rows"
 _PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code,
 _PLANES_MEMORY = 1.02  # and what they may take of memory, as a share of what the net takes without them
 _MORE_TRIES, _ALMOST = 60, 1.15
@@ -355,7 +354,8 @@ class Cutter:
     def choices(self, index: int, segment: Segment) -> Iterator[tuple[float, Lane]]:
         """Other choices for lane `index` of a segment, with the instructions that each saves. Rows in planes stay."""
         graph, now = self.maker.prepared.graph, segment.lanes[index - segment.first]
-        if now.call is None or "out_columns" in dict(now.call.fields) or now.call.function == _OVER_PLANES:
+        planes = any(shape.ring for shape in (now.shape, *(o.shape for o in now.operands)))
+        if now.call is None or planes:
             return
         cost = lane_cost(graph, now)
         seen = {(now.rows, now.scratch_bytes)}
