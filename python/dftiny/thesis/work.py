@@ -50,7 +50,7 @@ def score_group(group: Group, conditions: Sequence[str], data: Path, folder: Pat
 
 @contextlib.contextmanager
 def log_into(folder: Path) -> Iterator[None]:
-    """Everything printed inside goes to a file of the group: the terminal has one progress line."""
+    """Everything printed inside goes to a file of the group, the terminal has one progress line; and what it took."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOG).open("a", encoding="utf-8")
@@ -58,7 +58,9 @@ def log_into(folder: Path) -> Iterator[None]:
         raise DftError(f"cannot write {folder / LOG}: {e.strerror}", "choose another --out") from e
     os.environ.setdefault("COLUMNS", "100")
     with file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        started = time.process_time()
         yield
+        print(f"{time.process_time() - started:.0f} processor seconds in this process")
 
 
 def measure_pace(net: str, tile: int, recipes: Sequence[str], data: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from dftiny.crossval.tune import TUNED
 from dftiny.crossval.tuned import Pair, tuned_tables
 from dftiny.errors import DftError
 from dftiny.thesis.sheet import Sheet, load_sheet
+from dftiny.thesis.work import LOG
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
@@ -53,6 +55,7 @@ def test_a_copy_is_trained_on_from_the_rounds_net_and_judged_on_its_platform(tun
     assert there.sum() == same.sum() == 2
     assert np.abs(copy.logits["float"][there] - one.logits["float"][same]).max() > 1e-3
     assert {p.name for p in place_of(tuned).parent.iterdir()} == {"finetune_all.facebook-like"}
+    assert re.search(r"^\d+ processor seconds", (place_of(tuned) / LOG).read_text(), re.MULTILINE)
 
 
 def test_what_is_finished_is_kept_and_other_settings_are_made_again(tuned: Path, data: Path) -> None:
