@@ -29,6 +29,9 @@
 /* Code of one channel's row in m7/, with registers of its own: never called from C. */
 typedef void dft_depthwise_tile(void);
 
+/* What m7/ does for one kind; a net names those that it needs, so that the linker leaves the others out. */
+typedef struct dft_depthwise_method dft_depthwise_method;
+
 typedef struct dft_depthwise_rows_params {
     uint16_t in_w, in_c;
     uint16_t out_w;
@@ -44,14 +47,18 @@ typedef struct dft_depthwise_rows_params {
     uint16_t block;   /* DFT_DEPTHWISE_ANY: channels copied at once; 0: rows are read where they lie */
     const int8_t *records;
     const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
+    const dft_depthwise_method *method; /* null where there are no tiles, and on other machines */
     dft_depthwise_tile *tiles[DFT_DEPTHWISE_SHIFTS]; /* by shift - 1; null where not needed and on other machines */
 } dft_depthwise_rows_params;
 
 dft_row_kernel dft_depthwise_rows; /* DFT_DEPTHWISE_3X3_… */
 dft_row_kernel dft_depthwise_plain; /* any window, in plain loops */
 
-/* A tile of m7/ where there is one. */
+/* A method and a tile of m7/ where there are any. */
 #if defined(__ARM_FEATURE_DSP)
+extern const dft_depthwise_method dft_depthwise_method_s1, dft_depthwise_method_s2, dft_depthwise_method_r1;
+extern const dft_depthwise_method dft_depthwise_method_s2r2, dft_depthwise_method_p1, dft_depthwise_method_p2;
+#define DFT_DEPTHWISE_METHOD(name) &dft_depthwise_##name
 #define DFT_DEPTHWISE_TILE(name) dft_depthwise_##name
 #define DFT_DEPTHWISE_DECLARE(e)                                                                                   \
     extern dft_depthwise_tile dft_depthwise_s1_relu_##e, dft_depthwise_s1_table_##e, dft_depthwise_r1_relu_##e,    \
@@ -75,6 +82,7 @@ DFT_DEPTHWISE_DECLARE(14)
 DFT_DEPTHWISE_DECLARE(15)
 DFT_DEPTHWISE_DECLARE(16)
 #else
+#define DFT_DEPTHWISE_METHOD(name) 0
 #define DFT_DEPTHWISE_TILE(name) 0
 #endif
 

@@ -27,8 +27,10 @@ INDIRECT: dict[str, tuple[str, ...]] = {
     "dft_session_answer": ("handlers",),
     "dft_aot_invoke": ("model",),
     "dft_aot_done": ("take_op_ticks",),
-    "dft_depthwise_rows": ("methods",),
-    **dict.fromkeys(("widen", "widen_some"), ("methods",)),
+    **dict.fromkeys(
+        ("dft_depthwise_rows", "dft_depthwise_planes_rows", "widen", "widen_some"),
+        ("dft_depthwise_method_*",),
+    ),
     **dict.fromkeys(
         ("run_channel", "run_channels", "dft_depthwise_wide_rows"),
         ("dft_depthwise_wide_5_*", "dft_depthwise_wide_7_*", "dft_depthwise_wide_weights_*"),

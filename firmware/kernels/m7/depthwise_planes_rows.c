@@ -12,6 +12,11 @@ _Static_assert(offsetof(dft_depthwise_quad, turned) == 116, "quad");
 #define LANES 4u
 #define COLUMN 8u /* bytes, and of results below it */
 
+const dft_depthwise_method dft_depthwise_method_p1 = {
+    .run = dft_depthwise_p1_run, .store = dft_depthwise_p1_store, .outputs = 2, .tile = 16, .results = 8};
+const dft_depthwise_method dft_depthwise_method_p2 = {
+    .run = dft_depthwise_p2_run, .store = dft_depthwise_p2_store, .outputs = 4, .tile = 64, .results = 16};
+
 /* Zero points in a row that lies outside of the map. */
 static void fill_row(int16_t *to, int16_t value, uint32_t n)
 {
@@ -70,22 +75,20 @@ void dft_depthwise_planes_rows(const void *params, const dft_event *event)
 {
     const dft_depthwise_rows_params *p = params;
     dft_depthwise_quad q;
-    uint32_t one = p->kind == DFT_DEPTHWISE_PLANES_S1, tile = one != 0 ? 2u * COLUMN : 8u * COLUMN;
-    uint32_t under = (one != 0 ? (p->out_w + 1u) / 2u : (p->out_w + 3u) / 4u) * tile;
-    dft_depthwise_work *run = one != 0 ? dft_depthwise_p1_run : dft_depthwise_p2_run;
-    dft_depthwise_work *store = one != 0 ? dft_depthwise_p1_store : dft_depthwise_p2_store;
+    const dft_depthwise_method *m = p->method;
+    uint32_t tile = m->tile, under = (p->out_w + m->outputs - 1u) / m->outputs * tile;
     set_quad(p, event, &q);
     for (uint32_t left = p->in_c, lanes; left > 0; left -= lanes, q.out_channel += lanes) {
         lanes = left < LANES ? left : LANES;
         q.plane_end = q.plane + lanes * q.step;
         q.end = (uint32_t)(uintptr_t)q.plane + under;
         q.result = (int32_t)((uint32_t)(uintptr_t)q.results - (uint32_t)(uintptr_t)q.plane - tile);
-        run(&q);
+        m->run(&q);
         q.plane = q.plane_end;
         if (lanes == LANES) {
-            store(&q);
+            m->store(&q);
         } else {
-            store_some(&q, event->rows, one != 0 ? COLUMN : 2u * COLUMN, lanes);
+            store_some(&q, event->rows, m->results, lanes);
         }
     }
 }

@@ -11,34 +11,27 @@
 #define BLOCK 4u          /* stride 2, two rows: columns that lie together, */
 #define BLOCK_NUMBERS 80u /* and their int16 */
 
-/* What differs between the strides. */
-typedef struct method {
-    dft_depthwise_work *widen, *widen_top, *widen_bottom, *run, *store;
-    uint32_t rows;    /* that a column holds */
-    uint32_t plane;   /* bytes from channel to channel */
-    uint32_t outputs; /* of a tile, side by side */
-    uint32_t tile;    /* bytes that it moves on */
-    uint32_t results; /* bytes from an output's results to those of the next within a tile, */
-    uint32_t first;   /* and from a tile's column to its first */
-} method;
+#define WIDENERS(kind) \
+    .widen = dft_depthwise_##kind##_widen, .widen_top = dft_depthwise_##kind##_widen_top, \
+    .widen_bottom = dft_depthwise_##kind##_widen_bottom
+#define WORK(kind) .run = dft_depthwise_##kind##_run, .store = dft_depthwise_##kind##_store
 
-/* By kind, less one. */
-static const method methods[] = {
-    {dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom, dft_depthwise_s1_run,
-     dft_depthwise_s1_store, 4, 8, 2, 64, 32, 0},
-    {dft_depthwise_s2_widen, dft_depthwise_s2_widen_top, dft_depthwise_s2_widen_bottom, dft_depthwise_s2_run,
-     dft_depthwise_s2_store, 3, 12, 4, 192, 48, 0},
-    {dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom, dft_depthwise_r1_run,
-     dft_depthwise_r1_store, 3, 8, 4, 128, 32, 0},
-    {dft_depthwise_s2r2_widen, dft_depthwise_s2r2_widen_top, dft_depthwise_s2r2_widen_bottom, dft_depthwise_s2r2_run,
-     dft_depthwise_s2r2_store, 5, 8, 2, 160, 64, 32},
-};
+const dft_depthwise_method dft_depthwise_method_s1 = {
+    WIDENERS(s1), .widen_last = dft_depthwise_s1_widen_last, WORK(s1),
+    .rows = 4, .plane = 8, .outputs = 2, .tile = 64, .results = 32};
+const dft_depthwise_method dft_depthwise_method_s2 = {
+    WIDENERS(s2), WORK(s2), .rows = 3, .plane = 12, .outputs = 4, .tile = 192, .results = 48};
+const dft_depthwise_method dft_depthwise_method_r1 = {
+    WIDENERS(r1), WORK(r1), .rows = 3, .plane = 8, .outputs = 4, .tile = 128, .results = 32};
+const dft_depthwise_method dft_depthwise_method_s2r2 = {
+    WIDENERS(s2r2), .widen_middle = dft_depthwise_s2r2_widen_middle, WORK(s2r2),
+    .rows = 5, .plane = 8, .outputs = 2, .tile = 160, .results = 64, .first = 32};
 
 /* One event of a 3x3 layer. */
 typedef struct job {
     const dft_depthwise_rows_params *p;
     const dft_event *event;
-    const method *m;
+    const dft_depthwise_method *m;
     dft_depthwise_work *widen;
     uint32_t rows;         /* under the windows of all output rows */
     uint32_t fill_rows;    /* a bit for each row that is to be filled with zero points behind `widen` */
@@ -201,7 +194,7 @@ static void store_some(const job *j, uint32_t n)
 /* The next run takes lanes [lane, lane + n), their first result at `result` of the place of lane `to`. */
 static void aim(job *j, uint32_t lane, uint32_t n, uint32_t to, uint32_t result)
 {
-    const method *m = j->m;
+    const dft_depthwise_method *m = j->m;
     dft_depthwise_quad *q = &j->q;
     uint32_t tiles = (j->p->out_w + m->outputs - 1u) / m->outputs;
     q->plane = (uint8_t *)j->planes + m->plane * lane;
@@ -270,7 +263,7 @@ static void multiplied(job *j)
 }
 
 /* How to widen when some rows are padding, a bit each; null where rows are to be filled behind. */
-static dft_depthwise_work *widen_without(const method *m, uint32_t missing)
+static dft_depthwise_work *widen_without(const dft_depthwise_method *m, uint32_t missing)
 {
     uint32_t bottom = 1u << (m->rows - 1u);
     if (missing == 0) {
@@ -283,15 +276,15 @@ static dft_depthwise_work *widen_without(const method *m, uint32_t missing)
         return m->widen_bottom;
     }
     if (m->rows == 5u && missing == 4u) {
-        return dft_depthwise_s2r2_widen_middle;
+        return m->widen_middle;
     }
-    return m->rows == 4u && (missing | bottom) == (bottom | bottom >> 1) ? dft_depthwise_s1_widen_last : 0;
+    return m->rows == 4u && (missing | bottom) == (bottom | bottom >> 1) ? m->widen_last : 0;
 }
 
 /* Which rows are there decides how to widen them. */
 static void set_rows(job *j)
 {
-    const method *m = j->m;
+    const dft_depthwise_method *m = j->m;
     const int8_t *zeros = (const int8_t *)((uint8_t)j->p->in_zp * 0x01010101u), *some = 0;
     uint32_t missing = 0;
     j->rows = 3u + (j->event->rows - 1u) * j->p->stride_h;
@@ -365,7 +358,7 @@ void dft_depthwise_rows(const void *params, const dft_event *event)
     job j;
     j.p = p;
     j.event = event;
-    j.m = &methods[p->kind - 1u];
+    j.m = p->method;
     j.planes = event->scratch;
     set_rows(&j);
     set_quad(&j);

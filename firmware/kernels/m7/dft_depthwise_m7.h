@@ -84,8 +84,19 @@ extern dft_depthwise_line_work dft_depthwise_pair_3, dft_depthwise_pair_3_relu; 
 
 typedef void dft_depthwise_work(dft_depthwise_quad *q);
 
-/* Rows to columns: where all rows are there; where the first, the last, or the last two (below the last output row of
- * an odd map) are padding. */
+/* Rows to columns: `widen` where all rows are there; null or what to do where the first, the last, the middle one of
+ * five, or the last two (below the last output row of an odd map) are padding. Nothing is widened over planes. */
+struct dft_depthwise_method {
+    dft_depthwise_work *widen, *widen_top, *widen_bottom, *widen_middle, *widen_last, *run, *store;
+    uint8_t rows;    /* that a column holds */
+    uint8_t plane;   /* bytes from channel to channel */
+    uint8_t outputs; /* of a tile, side by side */
+    uint8_t tile;    /* bytes that it moves on */
+    uint8_t results; /* bytes from an output's results to those of the next within a tile, */
+    uint8_t first;   /* and from a tile's column to its first */
+};
+
+/* Rows to columns. */
 extern dft_depthwise_work dft_depthwise_s1_widen, dft_depthwise_s1_widen_top, dft_depthwise_s1_widen_bottom;
 extern dft_depthwise_work dft_depthwise_s1_widen_last;
 extern dft_depthwise_work dft_depthwise_r1_widen, dft_depthwise_r1_widen_top, dft_depthwise_r1_widen_bottom;

@@ -50,7 +50,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_proofs": 16,
     "dft_vector": 24,
     "dft_table_rows_params": 8,
-    "dft_depthwise_rows_params": 96,
+    "dft_depthwise_rows_params": 100,
     "dft_sum_rows_params": 36,
     "dft_exact_sum_rows_params": 48,
     "dft_mul_rows_params": 40,

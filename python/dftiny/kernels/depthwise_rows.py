@@ -69,11 +69,15 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     return RowCall(
         _function(kind),
         "dft_depthwise_rows_params",
-        (*_fields(graph, step.op, window, kind), ("tiles", _names(tiles))),
+        (
+            *_fields(graph, step.op, window, kind),
+            ("method", _pointer(_method(kind))),
+            ("tiles", _names(tiles)),
+        ),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
         rows={_S1: 2, _S2R2: 2, _P1: 2}.get(kind, 1),
-        symbols=tuple(sorted({f"dft_depthwise_{t}" for t in tiles if t})),
+        symbols=_symbols(kind, tiles),
     )
 
 
@@ -261,6 +265,22 @@ def _order(kind: int, kernel: tuple[int, int]) -> list[int]:
     if kind == _WIDE:
         return [row * kernel[1] + column for row in range(kernel[0]) for column in _WIDE_ROW[kernel[1]]]
     return list(_ORDERS.get(kind, range(kernel[0] * kernel[1])))
+
+
+def _symbols(kind: int, tiles: list[str]) -> tuple[str, ...]:
+    """What the parameters point to."""
+    names = {_method(kind), *tiles} - {""}
+    return tuple(sorted(f"dft_depthwise_{n}" for n in names))
+
+
+def _method(kind: int) -> str:
+    """Its name; "" where there are no tiles."""
+    return f"method_{_NAMES[kind]}" if kind in _NAMES else ""
+
+
+def _pointer(method: str) -> Field:
+    """The method as C."""
+    return cast(Field, f"DFT_DEPTHWISE_METHOD({method})" if method else 0)
 
 
 def _names(tiles: list[str]) -> Field:
