@@ -23,9 +23,8 @@ from dftiny.errors import CheckFailed, DftError
 
 PROGRAMMER = "STM32_Programmer_CLI"
 FLASH_S = 180.0  # two megabytes over SWD take some ten seconds; a hanging programmer must not hang us
-DRIVE_S = (
-    3.0  # after a copy the ST-LINK takes its drive away and brings it back, with FAIL.TXT where it failed
-)
+DRIVE_S = 3.0  # after a copy the ST-LINK takes its drive away and brings it back, with FAILED where it failed
+FAILED = "FAIL.TXT"
 LAST_LINES = 3
 INSTALL = (
     "install STM32CubeProgrammer from st.com and put its bin folder on PATH, or: sudo apt install openocd "
@@ -198,23 +197,45 @@ def _copy_to_drive(job: Job, wanted: str | None) -> None:
         )
         found = f"{what} is not mounted" if wanted == "drive" else what
         raise DftError(found, INSTALL.format(drives=" or ".join(names)))
+    failed = drive / FAILED
+    if failed.is_file():  # what it says later could be of either try
+        raise CheckFailed(
+            f"{failed} tells of an earlier try that failed: {_said(failed)}",
+            "plug the board in again, then repeat",
+        )
     try:
-        shutil.copyfile(job.image, drive / job.image.name)
+        _copy(job.image, drive / job.image.name)
     except OSError as e:
         raise CheckFailed(
             f"cannot copy {job.image.name} to {drive}: {e.strerror}", "plug the board in again"
         ) from e
     end = time.monotonic() + DRIVE_S
     while time.monotonic() < end:
-        failed = drive / "FAIL.TXT"
         if failed.is_file():
-            said = failed.read_text(encoding="utf-8", errors="replace").strip()
-            raise CheckFailed(f"the ST-LINK did not take the firmware: {said}", "plug the board in again")
+            raise CheckFailed(
+                f"the ST-LINK did not take the firmware: {_said(failed)}", "plug the board in again"
+            )
         time.sleep(0.1)
     print(
         f"flash: {job.image.stat().st_size} bytes copied to {drive}, which nobody verified; "
         "next: dftiny selftest --port PORT, which compares the flash with the build"
     )
+
+
+def _copy(image: Path, to: Path) -> None:
+    """All of it on the drive, not in this computer's memory, before anybody is told so."""
+    with to.open("wb") as f:
+        f.write(image.read_bytes())
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def _said(failed: Path) -> str:
+    """What the ST-LINK wrote into its note of failure; its drive may vanish meanwhile."""
+    try:
+        return failed.read_text(encoding="utf-8", errors="replace").strip() or "it does not say why"
+    except OSError:
+        return "it does not say why"
 
 
 def _run(name: str, command: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ fixed numbers of tiles, in three orders, pooled over rounds. Called by tools/ver
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,8 @@ from dftiny.verdict.order import texture as textures
 
 CROP_PX = 1024
 ORDERS = ("spread", "texture first", "random")
+MOVED = ("resized", "offgrid")  # copies whose traces have left the 8-px grid
+WRONG_MAX = 0.05  # of their verdicts may be confident and wrong
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,19 @@ class Outcomes:
     brier: float | None
 
 
-def outcomes(model: Path, data: Path) -> list[Outcomes]:
-    """The released `model`'s verdicts on every test image of `data`, controls and shared copies among them."""
+def outcomes(model: Path, data: Path, only: Collection[str] = ()) -> list[Outcomes]:
+    """The released `model`'s verdicts on the test images of `data`, controls and shared copies among them; of the
+    conditions `only`, where some are named. DftError where no image is of them."""
     from rich.progress import track
 
     file = load_verdict(model / VERDICT)
     graph = graphs.load(model / MODEL)
     tables, engine = file.model(graph.output.scale, graph.output.zero_point), Oracle(graph)
-    rows = [r for r in load_index(data).images if r.split == "test"]
+    rows = [r for r in load_index(data).images if r.split == "test" and (not only or _condition(r) in only)]
+    if not rows:
+        raise DftError(
+            f"{data} has no test image in {', '.join(only) or 'any condition'}", "see its index.json"
+        )
     groups: dict[tuple[str, str], list[tuple[str, float | None, bool, int, int]]] = {}
     for row in track(rows, description="test split"):
         picture = Picture(data / row.file, read_image(data, row), 1, row.file.endswith(".jpg"), ())
@@ -110,13 +117,24 @@ def outcomes_text(rows: Sequence[Outcomes]) -> str:
             f"{r.condition:<24}{r.label:<6}{r.images:>7}{r.right:>7}{r.wrong:>7}{r.undecided:>7}{r.strange:>9}"
             f"{r.tiles:>5.1f}/{r.offered:<2.0f}{brier:>8}"
         )
-    for kind in ("resized", "offgrid"):
-        part = [r for r in rows if r.condition == kind]
-        images, wrong = sum(r.images for r in part), sum(r.wrong for r in part)
+    for kind in MOVED:
+        wrong, images = _wrong_of(rows, kind)
         lines.append(
             f"{kind}: {wrong} of {images} verdicts confident and wrong, {100 * wrong / max(images, 1):.1f} %"
         )
     return "\n".join(lines)
+
+
+def cautious(rows: Sequence[Outcomes]) -> bool:
+    """Whether both kinds of copies that lost their grid were looked at, and at most WRONG_MAX of each called wrongly."""
+    counts = [_wrong_of(rows, kind) for kind in MOVED]
+    return all(images > 0 and wrong <= WRONG_MAX * images for wrong, images in counts)
+
+
+def _wrong_of(rows: Sequence[Outcomes], condition: str) -> tuple[int, int]:
+    """Confident and wrong verdicts, and images, real and fake together."""
+    part = [r for r in rows if r.condition == condition]
+    return sum(r.wrong for r in part), sum(r.images for r in part)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ READABLE: dict[str, tuple[Callable[[Path], None], list[str], str]] = {
     "grey.png": (lambda p: Image.fromarray(natural(300, 400)).convert("L").save(p), ["grey"], "lossless"),
     "alpha.png": (lambda p: Image.fromarray(np.dstack([natural(300, 400), np.full((300, 400), 9, np.uint8)])).save(p), ["transparency"], "lossless"),
     "alpha.webp": (lambda p: Image.fromarray(np.dstack([natural(300, 400), np.full((300, 400), 9, np.uint8)])).save(p, lossless=True, exact=True), ["transparency"], "lossless"),
-    "deep.png": (lambda p: png16(p, natural(300, 400).astype(np.uint16) * 257), [], "lossless"),
+    "deep.png": (lambda p: png16(p, natural(300, 400).astype(np.uint16) * 257), ["16 bits"], "lossless"),
     "deep-grey.png": (lambda p: png16(p, natural(300, 400)[:, :, 0].astype(np.uint16) * 257), ["16 bits", "grey"], "lossless"),
     "turned.jpg": (lambda p: Image.fromarray(natural(300, 400)).save(p, quality=95, exif=_turned(6)), [], "compressed"),
     "animated.webp": (lambda p: Image.fromarray(natural(300, 400)).save(p, save_all=True, append_images=[Image.fromarray(natural(300, 400, 1))], lossless=True), ["first of 2 frames"], "lossless"),

@@ -175,9 +175,30 @@ def test_the_drive_is_the_last_resort(
     flash(build(tmp_path / "build"))
     assert (drive / "firmware.bin").read_bytes() == b"\1\2\3"
     assert "nobody verified" in capsys.readouterr().out
-    (drive / "FAIL.TXT").write_text("The interface firmware FAILED to reset/halt the target MCU\n")
+
+
+def test_what_the_drive_says_is_of_this_try(
+    nothing_installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAIL.TXT that comes after the copy is this copy's; one that lay there before would be taken for it."""
+    drive = nothing_installed / "NODE_H743ZI"
+    drive.mkdir(parents=True)
+    on_the_drive: list[int] = []
+
+    def refusing(descriptor: int) -> None:
+        """The copy is on the drive; the ST-LINK does not like it."""
+        on_the_drive.append(os.fstat(descriptor).st_size)
+        (drive / "FAIL.TXT").write_text("The interface firmware FAILED to reset/halt the target MCU\n")
+
+    folder = build(tmp_path / "build")
+    monkeypatch.setattr(os, "fsync", refusing)
     with pytest.raises(CheckFailed, match=r"did not take the firmware: .*FAILED to reset"):
-        flash(tmp_path / "build", programmer="drive")
+        flash(folder, programmer="drive")
+    assert on_the_drive == [3]
+    (drive / "firmware.bin").unlink()
+    with pytest.raises(CheckFailed, match=r"an earlier try that failed: .*FAILED to reset"):
+        flash(folder, programmer="drive")
+    assert not (drive / "firmware.bin").exists()
 
 
 @pytest.mark.usefixtures("nothing_installed")

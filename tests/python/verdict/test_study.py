@@ -7,7 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from dftiny.data.sharing import PROFILES
-from dftiny.verdict.study import ORDERS, PRE, Large, Round, ordered, savings, savings_text
+from dftiny.verdict.study import (
+    ORDERS,
+    PRE,
+    Large,
+    Outcomes,
+    Round,
+    cautious,
+    ordered,
+    outcomes_text,
+    savings,
+    savings_text,
+)
 
 
 def images(rng: np.random.Generator, sources: int, tiles: int) -> list[Large]:
@@ -59,3 +70,23 @@ def test_rounds_are_pooled_each_with_its_own_threshold() -> None:
         assert b.images == 2 * a.images
         assert abs(b.agreement - a.agreement) < 0.03
         assert abs(b.tiles - a.tiles) < 3.0
+
+
+def moved(condition: str, wrong: int, label: str = "real") -> Outcomes:
+    """27 copies of which `wrong` were called confidently and wrongly."""
+    return Outcomes(condition, label, 27, 10, wrong, 17 - wrong, 0, 5.0, 9.0, None)
+
+
+def test_more_than_one_in_twenty_confident_and_wrong_fails() -> None:
+    fine = [
+        moved("resized", 1),
+        moved("resized", 1, "fake"),
+        moved("offgrid", 0),
+        moved("offgrid", 2, "fake"),
+    ]
+    assert cautious(fine)
+    assert "resized: 2 of 54 verdicts confident and wrong, 3.7 %" in outcomes_text(fine)
+    assert not cautious([*fine[:3], moved("offgrid", 3, "fake")])  # 3 of 54 are 5.6 %
+    assert not cautious([replace(fine[0], wrong=2), *fine[1:]])
+    assert not cautious(fine[:2])  # copies off the grid were not looked at
+    assert not cautious([])
