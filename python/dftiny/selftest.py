@@ -184,6 +184,9 @@ def fault_command(
     """`dftiny fault`."""
     boards, folder = boards_of(runs=runs, port=port, board=board, build_dir=build_dir, baud=baud)
     with boards.openers[0]() as transport:
+        Device(transport).hello(
+            session=0
+        )  # something else on the port is told so; a host at work keeps its session
         record = read_fault(Questions(transport))
     elf = None if folder is None else folder / "firmware.elf"
     print("no fault since power-on" if record is None else fault_text(record, elf))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import unicorn
 from elftools.elf.elffile import ELFFile
 from h743 import H743, MPU_REGIONS, Wrong, registers
 from unicorn import arm_const
@@ -19,6 +20,7 @@ from dftiny.codegen.linker_ld import NULL_BYTES
 from dftiny.errors import DftError
 from dftiny.fault import fault_text, read_fault
 from dftiny.link.device import Device
+from dftiny.link.messages import cause_name
 from dftiny.link.questions import Questions
 from dftiny.selftest import examine
 from dftiny.target import load_target
@@ -309,6 +311,77 @@ def test_identity_and_watchdog(elf: Path) -> None:
     assert (chip.values["IWDG1_PR"], chip.values["IWDG1_RLR"]) == (4, 0xFFF)
     kicks = [value for name, value in chip.written if name == "IWDG1_KR"]
     assert kicks[:2] == [0xCCCC, 0x5555] and kicks.count(0xAAAA) > 2  # the loop goes on kicking
+
+
+def symbol(elf: Path, name: str) -> int:
+    with elf.open("rb") as f:
+        found = ELFFile(f).get_section_by_name(".symtab").get_symbol_by_name(name)
+    return int(found[0]["st_value"]) & ~1
+
+
+def kicks(chip: H743) -> int:
+    return chip.written.count(("IWDG1_KR", 0xAAAA))
+
+
+def test_the_watchdog_is_fed_by_every_operator(aot_elf: Callable[[str], Path], bundle: Bundle) -> None:
+    """Not only by the loop: a net may take longer than the watchdog waits."""
+    elf = aot_elf("nucleo_h743zi")
+    chip = H743(elf)
+    device = Device(chip)
+    device.identify(bundle.digest)
+    during: list[int] = []
+
+    def entered(uc: unicorn.Uc, _address: int, _size: int, _data: object) -> None:
+        back = uc.reg_read(arm_const.UC_ARM_REG_LR) & ~1
+        during.append(-kicks(chip))
+        uc.hook_add(unicorn.UC_HOOK_BLOCK, left, begin=back, end=back)
+
+    def left(*_: object) -> None:
+        if len(during) == 1:
+            during.append(kicks(chip))
+
+    run = symbol(elf, "dft_aot_invoke")
+    chip.uc.hook_add(unicorn.UC_HOOK_BLOCK, entered, begin=run, end=run)
+    device.infer(bundle.golden()[0][0].tobytes())
+    assert len(during) == 2 and sum(during) >= len(bundle.ops)
+
+
+def test_the_watchdog_is_not_fed_by_a_board_that_hangs(
+    aot_elf: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine never comes back; bytes go on arriving, and their interrupts are served: nothing kicks."""
+    elf = aot_elf("nucleo_h743zi")
+    chip = H743(elf, interrupts=True)
+    assert Device(chip).hello().board == "nucleo_h743zi"
+    chip.pc = symbol(elf, "dft_aot_invoke")
+    chip.uc.mem_write(chip.pc, bytes.fromhex("fee7"))  # b .
+    monkeypatch.setattr("h743.LIMIT_INSTRUCTIONS", 20_000)
+    before, handled = kicks(chip), chip.handled
+    assert before > 2
+    chip.instructions_a_byte = 160
+    chip.write(bytes(400), 1.0)
+    chip.run()
+    assert kicks(chip) == before
+    assert chip.handled - handled > 100 and not chip.line
+
+
+@pytest.mark.parametrize(
+    ("flags", "cause"),
+    [
+        ((23, 22, 21), "power_on"),
+        ((22, 21), "brown_out"),
+        ((22,), "pin"),
+        ((24, 22), "software"),
+        ((26, 22), "watchdog"),
+        ((), "unknown"),
+    ],
+)
+def test_why_it_started(elf: Path, flags: tuple[int, ...], cause: str) -> None:
+    """Bits of RCC_RSR as RM0433 has them by source (second-hand); they are cleared for the next start."""
+    chip = H743(elf)
+    chip.values["RCC_RSR"] = sum(1 << bit for bit in flags)
+    assert cause_name(Device(chip).hello().reset_cause) == cause
+    assert chip.values["RCC_RSR"] >> 16 & 1
 
 
 def test_bytes_before_the_first_frame_do_no_harm(elf: Path) -> None:

@@ -30,8 +30,11 @@ __attribute__((section(".noinit"))) static boot_record record;
 static uint32_t cause;
 
 static uint32_t decode_cause(uint32_t rsr, bool faulted) {
-    if ((rsr & (RCC_RSR_PORRSTF | RCC_RSR_BORRSTF)) != 0u) {
+    if ((rsr & RCC_RSR_PORRSTF) != 0u) {
         return DFT_RESET_POWER_ON;
+    }
+    if ((rsr & RCC_RSR_BORRSTF) != 0u) { /* alone: power-on sets both (RM0433, second-hand) */
+        return DFT_RESET_BROWN_OUT;
     }
     if ((rsr & RCC_RSR_SFTRSTF) != 0u) {
         return faulted ? DFT_RESET_FAULT : DFT_RESET_SOFTWARE;

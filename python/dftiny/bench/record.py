@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -178,6 +179,9 @@ def link(lanes: Sequence[Lane], tile_bytes: int, seconds: float) -> dict[str, An
     busy = total.pop("busy_s")
     if busy > 0:
         total["input_bytes_per_s_per_board"] = total["input_bytes"] / busy
+    causes: Counter[str] = sum((lane.causes for lane in lanes), Counter())
+    if causes:
+        total["reset_causes"] = dict(sorted(causes.items()))
     return {**total, "boards": len(lanes), "tile_bytes": tile_bytes, "wall_s": seconds}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -52,6 +52,7 @@ class Lane:
     stats: Stats | None = None
     op_ticks: list[NDArray[np.uint32]] = field(default_factory=list)
     baud: int = 0  # that it was raised to
+    causes: Counter[str] = field(default_factory=Counter)  # of resets during the run
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Stream:
         silence_s = SILENCE_S if self._options.silence_s is None else self._options.silence_s
         with lane.open() as transport:
             device = Device(transport, trace=self._options.trace, stop=self._stop.is_set, silence_s=silence_s)
-            lane.count = device.count
+            lane.count, lane.causes = device.count, device.causes
             lane.hello = device.identify(self._options.digest, hint=self._options.hint)
             if self._options.raise_rate:
                 lane.baud = raise_rate(device)

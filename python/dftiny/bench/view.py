@@ -9,6 +9,9 @@ from typing import Any
 
 from dftiny.bench.images import Work
 from dftiny.bench.stream import Lane, TileDone
+from dftiny.link.messages import cause_name
+
+ALARMING = {"fault": "a fault", "watchdog": "its watchdog", "brown_out": "a supply that was too low"}
 
 
 def duration(seconds: float) -> str:
@@ -55,7 +58,7 @@ class Progress:
         """What the line alone takes, before anything was measured."""
         seconds = self._left * self._line_s / len(self._lanes)
         return (
-            f"at this rate the tiles take about {duration(seconds)} to send "
+            f"at this rate the tiles take {duration(seconds) if seconds < 1 else f'about {duration(seconds)}'} to send "
             "(less where they can be packed); the board computes meanwhile where it can"
         )
 
@@ -70,7 +73,8 @@ class Progress:
         boards = len(self._lanes)
         total = seconds * self._left / boards
         beside = f", {boards} boards side by side" if boards > 1 else ""
-        return f"one tile takes {1000 * seconds:.0f} ms here{beside}: about {duration(total)} in all"
+        whole = duration(total) if total < 1 else f"about {duration(total)}"
+        return f"one tile takes {1000 * seconds:.0f} ms here{beside}: {whole} in all"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -102,7 +106,16 @@ def summary_text(summary: Mapping[str, Any]) -> str:
     lines.append(
         f"  link          {text}{link['retries']} retries, {link['resets']} resets, {link['frames_bad']} bad frames"
     )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_alarms(summary)])
+
+
+def _alarms(summary: Mapping[str, Any]) -> list[str]:
+    """A board that something restarted has a story to tell: before this run, or in the middle of it."""
+    before = cause_name(summary["board"].get("reset_cause", 0))
+    found = [f"was started by {ALARMING[before]}"] if before in ALARMING else []
+    during = [ALARMING[c] for c in summary["link"].get("reset_causes", {}) if c in ALARMING]
+    found += [f"was restarted in this run by {' and '.join(during)}"] if during else []
+    return [f"  attention     the board {text}: dftiny fault, dftiny selftest" for text in found]
 
 
 def _no_metrics(summary: Mapping[str, Any]) -> list[str]:

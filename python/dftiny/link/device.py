@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,6 +89,7 @@ class Device:
         self._photo: _Photo | None = None
         self.usual_baud = 0  # the rate to fall back to, 0 where it was not changed
         self._run_s = RUN_S
+        self.causes: Counter[str] = Counter()  # of the resets that were noticed
 
     @property
     def name(self) -> str:
@@ -237,6 +239,7 @@ class Device:
             )
         if known is not None and now.boot_id != known.boot_id:
             self.count.resets += 1
+            self.causes[messages.cause_name(now.reset_cause)] += 1
         self.session = (
             int.from_bytes(os.urandom(4), "little") | 1
         )  # the board drops what it has of the old one

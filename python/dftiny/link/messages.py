@@ -114,6 +114,11 @@ def status_name(code: int) -> str:
     return _status_names().get(code, f"status {code}")
 
 
+def cause_name(code: int) -> str:
+    """The name of a hello's reset_cause, "unknown" for one that protocol.toml does not know."""
+    return next((n for n, c in spec.protocol()["reset_cause"].items() if c == code), "unknown")
+
+
 def cap_names(caps: int) -> frozenset[str]:
     """Names of the bits set in hello.caps; unknown bits are ignored (a newer board may claim more)."""
     return frozenset(n for n, bit in spec.protocol()["caps"].items() if caps & int(bit))

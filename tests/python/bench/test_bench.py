@@ -22,6 +22,7 @@ from dftiny.artifact import read_json, read_manifest
 from dftiny.bench import bench, bench_command
 from dftiny.bench.images import _limited
 from dftiny.bench.run import local_boards, port_boards
+from dftiny.bench.view import summary_text
 from dftiny.data.index import load_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.link.boards import host_board
@@ -91,6 +92,7 @@ def test_faults_change_nothing(
         assert link["retries"] > 3
     if fault in ("reset", "all"):
         assert link["resets"] >= 1  # a reset costs a tile's retry, and is noticed
+        assert link["reset_causes"] == {"software": link["resets"]}
 
 
 def test_unplugged_midway(built: Built, bundle: Path, data: Path, tmp_path: Path) -> None:
@@ -297,6 +299,20 @@ def test_through_pyserial(built: Built, bundle: Path, tmp_path: Path) -> None:
         link.close()
         result = bench(port_boards(link.name, bundle), bundle, tmp_path / "out")
     assert result.identical
+
+
+def test_a_board_that_something_restarted_is_pointed_out(clean: Path) -> None:
+    summary = read_json(clean / "bench.json")
+    assert "attention" not in summary_text(summary)
+    causes = spec.protocol()["reset_cause"]
+    summary["board"]["reset_cause"] = causes["fault"]
+    summary["link"]["reset_causes"] = {"software": 1, "watchdog": 2}
+    jsonschema.validate(summary, dict(spec.schema("bench")))
+    said = summary_text(summary)
+    assert "the board was started by a fault: dftiny fault" in said
+    assert "was restarted in this run by its watchdog: dftiny fault" in said
+    summary["board"]["reset_cause"], summary["link"]["reset_causes"] = causes["pin"], {"software": 1}
+    assert "attention" not in summary_text(summary)
 
 
 def test_limit_takes_both_labels_and_spreads(data: Path) -> None:

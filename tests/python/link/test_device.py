@@ -124,6 +124,32 @@ def test_a_board_that_always_forgets_is_lost_in_the_end() -> None:
         Device(link).infer(TILE)
 
 
+def test_why_it_restarted_is_remembered() -> None:
+    """A board whose watchdog bites in mid-run: the tile is sent again, and the cause is kept for who reports it."""
+    board = FakeBoard()
+    usual = board.on_hello
+    watchdog = spec.protocol()["reset_cause"]["watchdog"]
+
+    def bitten(asked: messages.Message) -> Reply:
+        name, fields = usual(asked)
+        return name, {**fields, "reset_cause": watchdog if board.boot_id == 2 else 1}
+
+    def loses_the_first_tile(m: messages.Message) -> Reply | str:
+        if m.name != "run" or board.boot_id == 2:
+            return "usual"
+        board.boot_id = 2
+        status = messages.status_code("other_session")
+        return "run_reply", {"run_id": m["run_id"], "status": status, "ticks": 0, **NO_PHOTO, "output": b""}
+
+    board.on_hello = bitten  # type: ignore[method-assign]
+    board.override = loses_the_first_tile
+    with connected(board) as link:
+        device = Device(link)
+        assert messages.cause_name(device.identify(DIGEST).reset_cause) == "power_on"
+        device.infer(TILE)
+        assert (device.count.resets, dict(device.causes)) == (1, {"watchdog": 1})
+
+
 def test_a_board_swapped_in_mid_run_is_noticed() -> None:
     board = FakeBoard()
     swapped = {**board.on_hello(messages.Message("hello", {}))[1], "bundle_digest": bytes(32)}

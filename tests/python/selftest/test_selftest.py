@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import socket
+import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from dftiny.build import build
 from dftiny.cli import cli
 from dftiny.errors import CheckFailed, DftError
 from dftiny.fault import FaultRecord, fault_text, lines_of, reasons
-from dftiny.link.device import Hello
+from dftiny.link.device import Device, Hello
 from dftiny.selftest import LOADS, Outcome, Report, fault_command, judged, selftest_command, text
 
 RECORD = FaultRecord(
@@ -72,6 +76,28 @@ def test_the_faster_loop_is_named_where_ticks_are_time(caps: int, ticks: tuple[i
     assert f"pointwise LDRD {ticks[0]} ticks, LDR {ticks[1]} ticks" in said and says in said
     failed = (replace(pair[0], status="failed"), pair[1])
     assert "LDRD 7" not in text(Report(hello, None, failed), None).replace("LDRD  ", "")
+
+
+@pytest.mark.parametrize("command", [selftest_command, fault_command])
+def test_something_else_on_the_port_is_told_so(
+    command: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A modem, a login prompt, a loop of wire: what comes is not a board's answer to hello."""
+    monkeypatch.setattr("dftiny.selftest.Device", functools.partial(Device, hello_s=0.3))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def repeat_what_comes() -> None:
+            client, _ = server.accept()
+            with client:
+                while data := client.recv(4096):
+                    client.sendall(data + b"login: ")
+
+        thread = threading.Thread(target=repeat_what_comes)
+        thread.start()
+        with pytest.raises(DftError, match="is not a dftiny board") as e:
+            command(runs=tmp_path, port=f"socket://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert e.value.exit_code == 2
 
 
 def test_which_board_must_be_said(tmp_path: Path) -> None:
