@@ -15,13 +15,16 @@ Resource          ${RENODEKEYWORDS}
 ${ELF}            ${CURDIR}/../../dftiny-runs/build/nucleo_h743zi/firmware.elf
 ${BUNDLE}         ${CURDIR}/../../dftiny-runs/bundle
 ${PYTHON}         python3
+# One port a test: the last one's may not be free again at once.
 ${PORT}           3456
+${BENCH_PORT}     3457
 ${OUT}            ${TEMPDIR}/dftiny-bench-renode
 
 *** Keywords ***
 Start The Board
+    [Arguments]    ${port}
     Execute Command    $elf=@${ELF}
-    Execute Command    $port=${PORT}
+    Execute Command    $port=${port}
     Execute Command    include @${CURDIR}/nucleo_h743zi.resc
     Execute Command    start
 
@@ -33,10 +36,10 @@ Run Against It
 
 *** Test Cases ***
 Hello And Four Golden Tiles
-    Start The Board
+    Start The Board    ${PORT}
     Run Against It    ${CURDIR}/golden    ${BUNDLE}    --port    socket://127.0.0.1:${PORT}
 
 The Same Bench As Everywhere
-    Start The Board
+    Start The Board    ${BENCH_PORT}
     Run Against It    -m    dftiny.cli    bench    --bundle    ${BUNDLE}    --golden    --out    ${OUT}
-    ...    --port    socket://127.0.0.1:${PORT}
+    ...    --port    socket://127.0.0.1:${BENCH_PORT}

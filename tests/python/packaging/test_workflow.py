@@ -87,3 +87,41 @@ def test_renode_is_given_only_variables_that_its_script_has(jobs: dict[str, dict
     has = set(re.findall(r"^\$\{(\w+)\}", ROBOT.read_text(encoding="utf-8"), re.MULTILINE))
     assert given and given <= has
     assert jobs["renode"]["needs"] == "firmware"
+
+
+def renode_file(name: str) -> str:
+    return (ROOT / "tools/renode" / name).read_text(encoding="utf-8")
+
+
+def test_renode_is_given_files_that_its_pinned_release_has(jobs: dict[str, dict[str, Any]]) -> None:
+    """Read in Renode's sources at the tag v1.15.3: platforms/cpus has stm32h743.repl, and no stm32h7.repl yet."""
+    assert jobs["renode"]["container"]["image"] == "antmicro/renode:1.15.3"
+    assert re.findall(r'^using "(.*)"', renode_file("nucleo_h743zi.repl"), re.MULTILINE) == [
+        "platforms/cpus/stm32h743.repl"
+    ]
+
+
+def test_the_link_of_renode_has_a_name_of_its_own() -> None:
+    """Renode's monitor looks a name up among the machine's peripherals first, with and without `sysbus.`: a terminal
+    called as a peripheral is never found."""
+    script = renode_file("nucleo_h743zi.resc")
+    (made,) = re.findall(r'^emulation CreateServerSocketTerminal \$port "(\w+)" false$', script, re.MULTILINE)
+    ((peripheral, terminal),) = re.findall(r"^connector Connect sysbus\.(\w+) (\w+)$", script, re.MULTILINE)
+    assert (peripheral, terminal) == ("usart3", made)
+    assert made not in ("cpu", "nvic", "dwt", "sysbus") and not re.match(
+        r"u?s?art|lpuart|gpio|timer|spi|i2c", made
+    )
+
+
+def test_every_keyword_and_variable_of_the_robot_is_there() -> None:
+    """Its own, those of renode-keywords.robot that it calls, and Robot Framework's."""
+    text = ROBOT.read_text(encoding="utf-8")
+    own = re.findall(
+        r"^(?!\*|\.|:|\s|#|\$)(\S.*?)$", text.split("*** Keywords ***")[1].split("***")[0], re.MULTILINE
+    )
+    called = set(re.findall(r"^    ([A-Z]\w+(?: \w+)*)", text.split("*** Keywords ***")[1], re.MULTILINE))
+    known = {"Execute Command", "Log To Console", "Should Be Equal As Integers", *own}
+    assert called and called <= known
+    set_ = set(re.findall(r"^(?:    )*(?:\[Arguments\]    )?[$@]\{(\w+)\}", text, re.MULTILINE)) | {"command"}
+    used = set(re.findall(r"[$@]\{(\w+)", text))
+    assert used - set_ <= {"RENODEKEYWORDS", "CURDIR", "TEMPDIR"}
