@@ -1,6 +1,6 @@
 """The first lines of every generated C file: who wrote it, and a stop for the compiler where versions differ.
 
-The version itself lives in firmware/include/dft/version.h and nowhere else. Called by every C generator.
+The versions themselves live in headers of the firmware and nowhere else. Called by every C generator.
 """
 
 from __future__ import annotations
@@ -8,20 +8,29 @@ from __future__ import annotations
 import re
 
 from dftiny import spec
+from dftiny.artifact import reason
 from dftiny.errors import DftError
-
-_DEFINE = re.compile(r"^#define DFT_CODEGEN_VERSION (\d+)$", re.MULTILINE)
 
 
 def codegen_version() -> int:
     """DFT_CODEGEN_VERSION of the firmware tree that this installation generates for."""
-    path = spec.firmware_dir() / "include" / "dft" / "version.h"
+    return _defined("include/dft/version.h", "DFT_CODEGEN_VERSION")
+
+
+def kernels_version() -> int:
+    """DFT_KERNELS_VERSION of the same tree."""
+    return _defined("kernels/dft_kernels.h", "DFT_KERNELS_VERSION")
+
+
+def _defined(header: str, macro: str) -> int:
+    """The number that a header of the firmware tree gives `macro`."""
+    path = spec.firmware_dir() / header
     try:
-        found = _DEFINE.search(path.read_text(encoding="utf-8"))
+        found = re.search(rf"^#define {macro} (\d+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as e:
-        raise DftError(f"cannot read {path}: {e.strerror}", "install dftiny again") from e
+        raise DftError(f"cannot read {path}: {reason(e)}", "install dftiny again") from e
     if found is None:
-        raise DftError(f"{path} defines no DFT_CODEGEN_VERSION", "install dftiny again")
+        raise DftError(f"{path} defines no {macro}", "install dftiny again")
     return int(found.group(1))
 
 

@@ -7,14 +7,12 @@ the budget, without a compiler.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dftiny import spec
 from dftiny.codegen.c_text import int_array, struct, struct_array
-from dftiny.codegen.guard import banner
+from dftiny.codegen.guard import banner, kernels_version
 from dftiny.codegen.segments_c import segments_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph
@@ -24,7 +22,6 @@ from dftiny.kernels.rows import RowCall
 from dftiny.plan import Placement, Plan, PlannedSegment
 
 MAX_REGIONS = 4  # DFT_AOT_REGIONS_MAX
-_VERSION = re.compile(r"^#define DFT_KERNELS_VERSION (\d+)$", re.MULTILINE)
 Names = Mapping[tuple[str, bytes], str]
 
 
@@ -76,18 +73,6 @@ def schedule_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> list[str
         segments_c(plan, regions, prefix),
         _run(plan, names, regions, prefix),
     ]
-
-
-def kernels_version() -> int:
-    """DFT_KERNELS_VERSION of the firmware tree that this installation generates for."""
-    path = spec.firmware_dir() / "kernels" / "dft_kernels.h"
-    try:
-        found = _VERSION.search(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise DftError(f"cannot read {path}: {e.strerror}", "install dftiny again") from e
-    if found is None:
-        raise DftError(f"{path} defines no DFT_KERNELS_VERSION", "install dftiny again")
-    return int(found.group(1))
 
 
 def _guards(plan: Plan) -> str:
