@@ -248,13 +248,10 @@ def read_manifest(folder: Path, stage: str | None = None, *, verify: bool = True
 
     Raises DftError when it is missing, malformed or of another stage, CheckFailed when a file was changed.
     """
-    hint = (
-        f"give the folder that `dftiny {MADE_BY.get(stage, stage)}` wrote"
-        if stage
-        else "give a stage's folder"
-    )
+    maker = f"dftiny {MADE_BY.get(stage, stage)}" if stage else ""
+    hint = f"give the folder that `{maker}` wrote" if stage else "give a stage's folder"
     if not folder.exists():
-        raise DftError(f"there is no folder {folder}", hint)
+        raise DftError(f"there is no folder {folder}", f"run `{maker}` first, or {hint}" if stage else hint)
     if not folder.is_dir():
         raise DftError(f"{folder} is not a folder", hint)
     if not (folder / MANIFEST).exists():

@@ -25,7 +25,7 @@ from dftiny.commands import board
 # isort: split
 from dftiny.commands import lists
 from dftiny.commands.group import cli
-from dftiny.errors import DftError
+from dftiny.errors import DftError, with_hint
 
 PARTS = (net, study, board, lists)
 # Which extra brings a package, where the base install has to do without it.
@@ -78,8 +78,8 @@ def main() -> NoReturn:
         sys.exit(2)
     except click.ClickException as e:
         context = getattr(e, "ctx", None)
-        hint = f"; see {context.command_path} --help" if context else ""
-        click.echo(f"dftiny: {e.format_message().rstrip('.')}{hint}", err=True)
+        hint = f"see {context.command_path} --help" if context else ""
+        click.echo(f"dftiny: {with_hint(e.format_message().rstrip('.'), hint)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("dftiny: stopped; finished stages and partial results are kept", err=True)

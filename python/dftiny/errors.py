@@ -8,6 +8,11 @@ Anything else that escapes is a bug of dftiny and shows its traceback.
 from __future__ import annotations
 
 
+def with_hint(cause: str, hint: str) -> str:
+    """One sentence of both; behind a question the hint stands as it is."""
+    return f"{cause}{' ' if cause.endswith('?') else '; '}{hint}" if hint else cause
+
+
 class DftError(Exception):
     """Wrong use or bad input: one sentence on stderr, exit code 2."""
 
@@ -19,7 +24,7 @@ class DftError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.cause}; {self.hint}" if self.hint else self.cause
+        return with_hint(self.cause, self.hint)
 
 
 class CheckFailed(DftError):

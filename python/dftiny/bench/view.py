@@ -15,15 +15,15 @@ ALARMING = {"fault": "a fault", "watchdog": "its watchdog", "brown_out": "a supp
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "under a second", "12 s", "3 min 20 s", "2 h 5 min"."""
+    """Seconds as a person says them: "under a second", "about 12 s", "about 3 min 20 s", "about 2 h 5 min"."""
     if seconds < 1:
         return "under a second"
     whole = round(seconds)
     if whole < 120:
-        return f"{whole} s"
+        return f"about {whole} s"
     if whole < 7200:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"about {whole // 60} min {whole % 60} s"
+    return f"about {whole // 3600} h {whole % 3600 // 60} min"
 
 
 class Progress:
@@ -58,7 +58,7 @@ class Progress:
         """What the line alone takes, before anything was measured."""
         seconds = self._left * self._line_s / len(self._lanes)
         return (
-            f"at this rate the tiles take {duration(seconds) if seconds < 1 else f'about {duration(seconds)}'} to send "
+            f"at this rate the tiles take {duration(seconds)} to send "
             "(less where they can be packed); the board computes meanwhile where it can"
         )
 
@@ -73,8 +73,7 @@ class Progress:
         boards = len(self._lanes)
         total = seconds * self._left / boards
         beside = f", {boards} boards side by side" if boards > 1 else ""
-        whole = duration(total) if total < 1 else f"about {duration(total)}"
-        return f"one tile takes {1000 * seconds:.0f} ms here{beside}: {whole} in all"
+        return f"one tile takes {1000 * seconds:.0f} ms here{beside}: {duration(total)} in all"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -132,7 +132,11 @@ def verdict_bytes(path: Path, graph: Graph) -> int:
 
 
 def model_file(path: Path) -> Path:
-    """The .tflite file that a path given by the user means. DftError for a folder that holds none."""
+    """The .tflite file that a path given by the user means. DftError for nothing, and for a folder that holds none."""
+    if not path.exists():
+        raise DftError(
+            f"there is nothing at {path}", "run dftiny export first, or give a .tflite file or a bundle"
+        )
     if not path.is_dir():
         return path
     model = path / "model.tflite"

@@ -100,8 +100,8 @@ def answers(q: Question) -> tuple[Budget, ...]:
     """A budget for every tile, target and engine, in that order. DftError for whatever cannot be read or asked."""
     if q.elf is not None and q.count > 1:
         raise DftError("--elf is one firmware: it answers for one tile, target and engine", "leave it out")
-    path = model_file(q.model)
     targets = [load_target(name) for name in q.targets]
+    path = model_file(q.model)
     text = None if q.app_map is None else _map_text(q.app_map)
     out = []
     for graph in _graphs(path, q.tiles):

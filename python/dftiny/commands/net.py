@@ -12,6 +12,7 @@ from dftiny.commands.group import (
     ANY_PATH,
     FOLDER,
     RUNS,
+    Finite,
     cli,
     data_option,
     examples,
@@ -177,7 +178,7 @@ def evaluate(*, sharings: tuple[str, ...], **options: Any) -> None:
 )
 @click.option(
     "--threshold",
-    type=float,
+    type=Finite(),
     help="Image logit above which an image is called real (default: the checkpoint's).",
 )
 @click.option("--classes", help="Class names of an ONNX model, comma separated.")
@@ -319,7 +320,7 @@ def verdict(**options: Any) -> None:
     "--max-macs", type=click.IntRange(1), help="MAC limit of one inference (default: the target's)."
 )
 @click.option("--max-instructions", type=click.IntRange(1), help="Limit of estimated instructions.")
-@click.option("--max-ms", type=click.FloatRange(0, min_open=True), help="Limit of estimated milliseconds.")
+@click.option("--max-ms", type=Finite(0, min_open=True), help="Limit of estimated milliseconds.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plan", "show_plan", is_flag=True, help="Print what runs together by rows, and why.")
 @click.option(
@@ -334,9 +335,7 @@ def verdict(**options: Any) -> None:
 @click.option(
     "--compare", type=ANY_PATH, metavar="OLD", help="Another model, the old one, to stand beside it."
 )
-@click.option(
-    "--max-growth", type=click.FloatRange(0), metavar="PERCENT", help="With --compare: fail beyond that."
-)
+@click.option("--max-growth", type=Finite(0), metavar="PERCENT", help="With --compare: fail beyond that.")
 @plan_options
 def budget(
     *,

@@ -21,8 +21,8 @@ from dftiny.bundle import MODEL, VERDICT, load_bundle
 from dftiny.detect.engines import Engine, Oracle, board_engine
 from dftiny.detect.heatmap import tile_evidence, write_map
 from dftiny.detect.judge import Finding, judge_picture
-from dftiny.detect.picture import open_picture
-from dftiny.errors import CheckFailed, DftError
+from dftiny.detect.picture import Picture, open_picture
+from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.models import released_model
 from dftiny.verdict.file import VerdictFile, load_verdict
@@ -73,15 +73,15 @@ def detect_command(
     with _engine(loaded, port, board, build_dir, baud) as engine:
         for photo in photos:
             try:
-                finding, where = _one(photo, loaded, engine, _map_file(map_path, photo, len(photos)))
+                picture = open_picture(photo)
             except DftError as e:
-                if isinstance(e, CheckFailed):
-                    raise
                 refused.append(e)
                 findings.append({"photo": str(photo), "error": str(e)})
                 if not as_json:
                     print(f"{photo}: not read: {_without_name(e.cause, photo)}")
                 continue
+            finding = judge_picture(picture, loaded.file, loaded.model, engine)
+            where = _drawn(picture, finding, loaded, engine, _map_file(map_path, photo, len(photos)))
             findings.append(_as_json(finding, where))
             if not as_json:
                 print(line(finding, where))
@@ -134,14 +134,15 @@ def _map_file(wanted: Path | None, photo: Path, photos: int) -> Path | None:
     return wanted / f"{photo.stem}.map.png"
 
 
-def _one(photo: Path, loaded: _Loaded, engine: Engine, where: Path | None) -> tuple[Finding, Path | None]:
-    picture = open_picture(photo)
-    finding = judge_picture(picture, loaded.file, loaded.model, engine)
+def _drawn(
+    picture: Picture, finding: Finding, loaded: _Loaded, engine: Engine, where: Path | None
+) -> Path | None:
+    """The map of a picture, written to `where`; None where none is wanted, or there is not one tile to draw."""
     if where is None or not finding.grid[0] * finding.grid[1]:
-        return finding, None
+        return None
     evidence = tile_evidence(picture, loaded.file.tile, loaded.model, engine)
-    write_map(where, picture, loaded.file.tile, evidence, f"{photo.name}: {finding.verdict}")
-    return finding, where
+    write_map(where, picture, loaded.file.tile, evidence, f"{picture.path.name}: {finding.verdict}")
+    return where
 
 
 def line(finding: Finding, where: Path | None = None) -> str:

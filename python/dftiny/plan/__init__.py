@@ -183,7 +183,7 @@ class Wishes:
     """What a plan should heed. `slack`: memory may grow by this share over the lower bound for fewer instructions.
     `limit_bytes`: activations must not take more; maps are computed twice where that alone keeps them within it,
     or within the regions, if `recompute` allows. `input_by_rows`: the caller hands the input over row by row, so that
-    it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out.
+    it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out; DftError for a name that is none.
     """
 
     slack: float = SLACK
@@ -191,6 +191,12 @@ class Wishes:
     limit_bytes: int | None = None
     recompute: bool = True
     without: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        unknown = self.without - {*rewrites, *STEP_NAMES}
+        if unknown:
+            known = ", ".join([*rewrites, *STEP_NAMES])
+            raise DftError(f"no rewrite is called {', '.join(sorted(unknown))}", f"there are {known}")
 
 
 DEFAULT_WISHES = Wishes()
@@ -201,10 +207,6 @@ def plan(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes = DEFAULT_W
 
     Raises DoesNotFit (a CheckFailed) naming region, operator and bytes over.
     """
-    unknown = wishes.without - {*rewrites, *STEP_NAMES}
-    if unknown:
-        known = ", ".join([*rewrites, *STEP_NAMES])
-        raise DftError(f"no rewrite is called {', '.join(sorted(unknown))}", f"there are {known}")
     exact = rewrite(graph, without=wishes.without & set(rewrites))
     if wishes.input_by_rows:
         exact = with_input_rows(exact)

@@ -22,7 +22,7 @@ from dftiny.artifact import read_json, read_manifest
 from dftiny.bench import bench, bench_command
 from dftiny.bench.images import _limited
 from dftiny.bench.run import local_boards, port_boards
-from dftiny.bench.view import summary_text
+from dftiny.bench.view import duration, summary_text
 from dftiny.data.index import load_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.link.boards import host_board
@@ -397,3 +397,11 @@ def test_class_folders_without_images_are_refused(three_classes: tuple[Path, Pat
     (tmp_path / "images" / "red").mkdir(parents=True)
     with pytest.raises(DftError, match="no images in its folders red, green, blue"):
         bench(local_boards("host", bundle, folder), bundle, tmp_path / "out", data=tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "under a second"), (12.0, "about 12 s"), (200.0, "about 3 min 20 s"), (7500.0, "about 2 h 5 min")],
+)
+def test_a_duration_is_said_as_a_person_says_it(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

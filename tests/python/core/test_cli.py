@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from dftiny.cli import cli
+from dftiny.errors import DftError
 
 
 def dftiny(*args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -92,3 +94,26 @@ def test_tables(command: str) -> None:
     done = dftiny(command)
     assert done.stdout.strip(), done.stderr
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "args",
+    [["export", "--threshold"], ["budget", "--max-ms"], ["budget", "--compare", "old", "--max-growth"]],
+    ids=lambda args: args[-1],
+)
+def test_a_limit_is_a_number(args: list[str], number: str) -> None:
+    """No limit would stop "nan", and a threshold of it failed with a traceback once every gate had passed."""
+    with pytest.raises(click.BadParameter, match=r"finite|range"):
+        cli.main([*args, number], standalone_mode=False)
+
+
+def test_a_hint_behind_a_question_stands_as_it_is() -> None:
+    assert str(DftError("which board?", "give --port")) == "which board? give --port"
+    assert str(DftError("no board", "give --port")) == "no board; give --port"
+    assert "'export'? see" in dftiny("exprot").stderr
+
+
+def test_a_stage_that_is_not_there_yet_is_named(tmp_path: Path) -> None:
+    done = dftiny("build", cwd=tmp_path)
+    assert "run `dftiny export` first" in done.stderr and done.returncode == 2

@@ -173,6 +173,17 @@ def test_an_unreadable_one_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_map_that_cannot_be_written_is_no_picture_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(natural(200, 200)).save(tmp_path / "good.png")
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DftError, match=r"file/map\.png") as caught:
+        detect_command([tmp_path / "good.png"], runs=tmp_path, map_path=tmp_path / "file/map.png")
+    assert "\n" not in str(caught.value)
+    assert "not read" not in capsys.readouterr().out
+
+
 def drawing() -> NDArray[np.uint8]:
     canvas = np.full((512, 512, 3), 255, np.uint8)
     for i in range(0, 512, 16):
