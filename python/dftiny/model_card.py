@@ -109,8 +109,13 @@ def _training(recipe: Recipe) -> str:
         if recipe.sharing != PRE
         else ""
     )
+    moved = (
+        f" {recipe.moved:.0%} of the pairs were resized or cut off the 8-px grid before that."
+        if recipe.moved
+        else ""
+    )
     return f"""## Training
-`dftiny train --recipe {recipe.name}`: random periodic filters and processed reals beside the three training generators.{mixed}"""
+`dftiny train --recipe {recipe.name}`: random periodic filters and processed reals beside the three training generators.{mixed}{moved}"""
 
 
 def _credits(photos: Sequence[Photo]) -> str:

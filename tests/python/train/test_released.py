@@ -46,6 +46,14 @@ def test_released_model_is_whole(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
+def test_a_card_says_what_the_recipe_did_to_the_pairs(folder: Path) -> None:
+    recipe = parse_recipe(spec.recipe(str(folder / "recipe.toml")), folder.name)
+    card = (folder / "card.md").read_text()
+    assert ("went through one of the profiles" in card) == (recipe.sharing != "pre")
+    assert ("resized or cut off the 8-px grid before that" in card) == (recipe.moved > 0)
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda p: p.name)
 def test_shipped_tiles_may_be_shipped_and_are_credited(folder: Path) -> None:
     photos = {row["id"]: row for package in _table() for row in package["photos"]}
     card = (folder / "card.md").read_text()
