@@ -32,6 +32,7 @@ from dftiny.target import load_target
 
 BUILD_S = 900.0  # a generous end for a compiler that hangs
 
+BUILT_CORE = "cortex-m7"  # whose flags firmware/cmake/arm-none-eabi.cmake has
 # What each toolchain runs, and the Debian package that brings it.
 _TOOLS: Mapping[str, Mapping[str, str]] = {
     "native": {"cmake": "cmake", "ninja": "ninja-build", "cc": "gcc"},
@@ -91,6 +92,7 @@ def build(
     name = str(facts["name"])
     toolchain = str(facts["toolchain"])
     _refuse(name, toolchain, engine, sanitize, paired_loads, tflm)
+    _refuse_core(str(facts["target"]), toolchain)
     parents = {} if bundle is None else {"bundle": read_manifest(bundle, "bundle").digest}
     _require_tools(toolchain)
     with (
@@ -141,6 +143,16 @@ def _refuse(
         raise DftError("--paired-loads chooses between kernels of the Cortex-M7", "use --board nucleo_h743zi")
     if engine == "tflm":
         _require_tflm(tflm, toolchain)
+
+
+def _refuse_core(target: str, toolchain: str) -> None:
+    """DftError for a chip whose core is not the one that the toolchain file compiles for."""
+    core = load_target(target).core
+    if toolchain != "native" and core != BUILT_CORE:
+        raise DftError(
+            f"the firmware is compiled for {BUILT_CORE}, {target} has a {core}",
+            "give firmware/cmake/arm-none-eabi.cmake that core's flags, and boards/cortex_m its startup, first",
+        )
 
 
 def _require_tools(toolchain: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dftiny import elf
+from dftiny import elf, spec
 from dftiny.artifact import read_manifest, write_json, write_manifest
 from dftiny.build import build
 from dftiny.errors import CheckFailed, DftError
@@ -115,6 +115,15 @@ def test_wrong_use(tmp_path: Path, board: str, options: dict[str, object], says:
     with pytest.raises(DftError, match=says) as e:
         build(None, board, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert e.value.exit_code == code
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_chip_with_another_core_is_refused(tmp_path: Path) -> None:
+    """It would link, and fault at its first instruction that the core does not have."""
+    table = (spec.tree_dir() / "python/dftiny/spec/boards/nucleo_h743zi.toml").read_text(encoding="utf-8")
+    (tmp_path / "small.toml").write_text(table.replace('"stm32h743"', '"stm32l4r5"'))
+    with pytest.raises(DftError, match="compiled for cortex-m7, stm32l4r5 has a cortex-m4"):
+        build(None, str(tmp_path / "small.toml"), tmp_path / "out", engine="echo")
     assert not (tmp_path / "out").exists()
 
 
