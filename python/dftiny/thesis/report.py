@@ -14,7 +14,7 @@ from dftiny.artifact import MANIFEST, atomic_write, read_json, write_json
 from dftiny.data.index import DataIndex
 from dftiny.errors import DftError
 from dftiny.thesis.controls import control_tables
-from dftiny.thesis.grid import SCORES, Grid
+from dftiny.thesis.grid import SCORES, Cell, Grid
 from dftiny.thesis.history import chip_cost
 from dftiny.thesis.results import Results, measure
 from dftiny.thesis.sheet import Sheet, load_sheet
@@ -28,7 +28,7 @@ RESULTS = "results.json"
 
 def save_setting(out: Path, grid: Grid, index: DataIndex, digest: str) -> None:
     """Note in `out` what the grid is of, so that its tables can be shown without the data."""
-    steps = {c.method.split("_")[0]: c.steps for g in grid.groups for c in g.cells if c.steps is not None}
+    steps = {_kind(c): c.steps for g in grid.groups for c in g.cells if c.steps is not None}
     write_json(out / SETTING, {
         "grid": grid.name,
         "data": index.name,
@@ -42,6 +42,11 @@ def save_setting(out: Path, grid: Grid, index: DataIndex, digest: str) -> None:
         "steps": steps,
         "weights": sorted({c.net: c.weights.file.name for g in grid.groups for c in g.cells if c.weights}.items()),
     })  # fmt: skip
+
+
+def _kind(cell: Cell) -> str:
+    """The cell's method as spec/thesis.toml has it: that of a platform's cell without the platform."""
+    return cell.method.removesuffix(f"_{cell.sharing}")
 
 
 def report(out: Path) -> None:

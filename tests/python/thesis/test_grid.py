@@ -22,7 +22,7 @@ from dftiny.thesis import run as running
 from dftiny.thesis.grid import SCORES, grid, key_of
 from dftiny.thesis.jobs import Job, run_jobs
 from dftiny.thesis.plan import Pace, plan_of
-from dftiny.thesis.report import RESULTS, SETTING, TABLES, report
+from dftiny.thesis.report import RESULTS, SETTING, TABLES, report, save_setting
 from dftiny.thesis.run import Wishes, reproduce
 from dftiny.thesis.sheet import load_sheet
 
@@ -97,6 +97,14 @@ def test_the_quick_grid_has_every_cell_of_the_thesis() -> None:
     for cell in group.cells:
         assert cell.recipe in spec.names("recipes")
         assert cell.start is None or methods.index(cell.start) < methods.index(cell.method)
+
+
+def test_the_tables_name_the_steps_of_every_method_apart(tmp_path: Path) -> None:
+    index = index_of()
+    save_setting(tmp_path, grid("quick", index), index, "0")
+    steps = read_json(tmp_path / SETTING, "grid")["steps"]
+    assert steps == dict(spec.thesis()["grid"]["quick"]["steps"])
+    assert steps["simclr"] != steps["simclr_unfrozen"]
 
 
 def test_large_nets_get_one_seed_and_small_ones_three() -> None:
