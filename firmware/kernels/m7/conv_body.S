@@ -8,15 +8,13 @@
  * 0.6875 instructions a product: of a pair of k's a LDRD of weights, two of pixels and eight SMLAD.
  * DFT_CONV_PAIRED_LOADS is the choice for those who can measure cycles: a board's self-test times both. */
 #include "dft_conv_m7.h"
+#include "dft_m7_function.h"
 
 #if !defined(DFT_CONV_PAIRED_LOADS)
 #define LOADS ldrd
 #else
 #define LOADS ldr
 #endif
-
-    .syntax unified
-    .thumb
 
     /* Two products a sum, added to a0 … b2. */
     .macro two_k_ldrd a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
@@ -74,16 +72,8 @@
     ldmia   r1!, {r10, r11, r12, pc}
     .endm
 
-    .macro function name
-    .section .text.\name, "ax", %progbits
-    .p2align 2
-    .global \name
-    .type   \name, %function
-\name:
-    .endm
-
     .macro body name k loads
-    function \name
+    function \name, 2
     first_two_k \loads
     .rept   (\k) / 2 - 1
     two_k_\loads
@@ -116,7 +106,7 @@
 
     /* Weights are not doubled here: the sums are, there are fewer of them.
      * One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the panel. */
-    function dft_conv_loop
+    function dft_conv_loop, 2
     loop_first LOADS
     vmov    r10, s0
 #if defined(DFT_CONV_PAIRED_LOADS)

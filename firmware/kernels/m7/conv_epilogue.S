@@ -1,6 +1,6 @@
-/* From eight sums to eight bytes, or (`planes`) halfwords: requantisation, saturation, table, stores; then the next tile. One function for each
- * right shift and kind, so that the shift is an immediate; dft_conv_…_mixed takes both shifts from the state. Entered
- * from conv_body.S; the last tile of a span leaves for dft_conv_next. No stack.
+/* From eight sums to eight bytes, or (`planes`) halfwords: requantisation, saturation, table, stores; then the next
+ * tile. One function for each right shift and kind, so that the shift is an immediate; dft_conv_…_mixed takes both
+ * shifts from the state. Entered from conv_body.S; the last tile of a span leaves for dft_conv_next. No stack.
  *
  *   r2–r9  sums of both channels, doubled      r10, r11  multipliers
  *   r1     state + 16                          r12       rounding: half, and the zero point, before the shift
@@ -8,9 +8,7 @@
  * TFLM rounds twice. SMMLAR is its first rounding, half of 2^right the second; for a negative sum halves go away from
  * zero, one less before the shift (`linear`). Where such outputs are clamped anyway (`relu`) it is left out. */
 #include "dft_conv_m7.h"
-
-    .syntax unified
-    .thumb
+#include "dft_m7_function.h"
 
     .macro requantise sum, mult, linear
     .if     \linear
@@ -54,14 +52,6 @@
     ldmia   r1, {r1, r5, r9, pc}        /* panel, biases, body */
     .endm
 
-    .macro function name
-    .section .text.\name, "ax", %progbits
-    .p2align 2
-    .global \name
-    .type   \name, %function
-\name:
-    .endm
-
     /* A sum, and what is left to do to the one before it: neither waits for the other. */
     .macro  behind before, sum, mult, linear, right
     requantise \sum, \mult, \linear
@@ -69,7 +59,7 @@
     .endm
 
     .macro epilogue name, linear, table, right, store
-    function \name
+    function \name, 2
     requantise r2, r10, \linear
     behind  r2, r3, r10, \linear, \right
     behind  r3, r4, r10, \linear, \right
@@ -92,7 +82,7 @@
     .endm
 
     .macro  mixed name, linear, table, store
-    function \name
+    function \name, 2
     .irp    sum, r2, r3, r4, r5
     requantise \sum, r10, \linear
     .endr

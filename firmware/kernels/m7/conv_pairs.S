@@ -1,17 +1,7 @@
 /* The loops around conv_body.S: dft_conv_pairs over pairs of output channels; dft_conv_widen and dft_conv_gather over
  * pixels. Called by m7/conv_rows.c; dft_conv_next is where an epilogue goes at the end of a span. */
 #include "dft_conv_m7.h"
-
-    .syntax unified
-    .thumb
-
-    .macro function name
-    .section .text.\name, "ax", %progbits
-    .p2align 2
-    .global \name
-    .type   \name, %function
-\name:
-    .endm
+#include "dft_m7_function.h"
 
     /* A quad of either channel, \a and \b, to int16 in four registers. */
     .macro widened to0, to1, to2, to3, a, b, double
@@ -45,7 +35,7 @@
     .endm
 
     /* r0: job. On the stack: job, next span. */
-    function dft_conv_pairs
+    function dft_conv_pairs, 2
     push    {r0, r1, r4-r11, lr}
     ldr     r1, [r0, #JOB_ENTRY]
     vmov    s0, r1
@@ -125,7 +115,7 @@ done:
     .size   dft_conv_pairs, . - dft_conv_pairs
 
     /* r0 to, r1 from, r2 bytes of a pixel, r3 quads; on the stack tiles, skip. Four pointers r1, r2, r3, r12. */
-    function dft_conv_widen
+    function dft_conv_widen, 2
     push    {r4-r11, lr}
     ldrd    r4, r5, [sp, #36]                   /* tiles, skip */
     sub     r6, r2, r3
@@ -165,7 +155,7 @@ tile:
 
     /* r0 to, r1 rows of the map, r2 first byte in them, r3 bytes from pixel to pixel; on the stack bytes of a row of the
      * window, rows, K. Whole words are copied: what is too much is copied over by what follows. */
-    function dft_conv_gather
+    function dft_conv_gather, 2
     push    {r4-r11, lr}
     ldrd    r5, r6, [sp, #36]                   /* bytes of a row, rows */
     ldr     r7, [sp, #44]

@@ -5,17 +5,7 @@
  *   r1  weights               r4, r5  sums C, C + 256 D        r10, r11 a quad of x
  *   lr  job                   r12     end of x */
 #include "dft_matvec_m7.h"
-
-    .syntax unified
-    .thumb
-
-    .macro function name
-    .section .text.\name, "ax", %progbits
-    .p2align 2
-    .global \name
-    .type   \name, %function
-\name:
-    .endm
+#include "dft_m7_function.h"
 
     /* Two products of two channels; leaves the weights of the low one. */
     .macro both x, w, sum
@@ -46,7 +36,7 @@
     ssat    \sum, #8, \sum, asr #1
     .endm
 
-    function dft_matvec_run
+    function dft_matvec_run, 2
     push    {r4-r11, lr}
     mov     lr, r0
     ldr     r1, [lr, #JOB_WEIGHTS]
@@ -102,7 +92,7 @@ four:
     pop     {r4-r11, pc}
     .size   dft_matvec_run, . - dft_matvec_run
 
-    function dft_matvec_widen
+    function dft_matvec_widen, 2
 1:
     ldr     r12, [r1], #4
     sxtb16  r3, r12
