@@ -133,3 +133,23 @@ def test_a_photograph_goes_on_over_resets(bed: Bed) -> None:
     assert [r.output.tolist() for r in results] == bed.answers[:8].tolist()
     assert {(r.seen, r.decision) for r in results} == {(0, "none")}
     assert device.count.resets == 2
+
+
+def test_a_reset_in_every_part_of_a_conversation_is_recovered(bed: Bed) -> None:
+    """Once at each of 40 places, from the first byte of the first hello to behind the last run: the same results, once each."""
+    tiles = [t.tobytes() for t in bed.tiles[:2]]
+    noticed = 0
+    with host_board(bed.elf) as link:
+        device = Device(link)
+        device.photo(2)
+        assert len(list(device.run(iter(tiles)))) == 2
+        whole = device.count.bytes_sent
+    for at in range(1, whole, whole // 40):
+        with host_board(bed.elf, [f"--reset-at={at}"]) as link:
+            device = Device(link)
+            device.photo(2)
+            results = list(device.run(iter(tiles)))
+            assert [r.output.tolist() for r in results] == bed.answers[:2].tolist(), at
+            assert device.stats().runs <= 2, at  # since its reset: nothing was run twice for nothing
+            noticed += device.count.resets
+    assert noticed >= 30  # what is lost before the first answer is a board that had not begun
