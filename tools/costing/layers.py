@@ -148,6 +148,8 @@ def _depthwise(b: Layers) -> None:
 def _inverted(b: Layers) -> None:
     """As MobileNets and PhiNets have them; where memory is short the plan has planes between the first two."""
     b.layer((1, 1), b.shape[3] * b.number(4, 7) if b.shape[3] < 16 else b.number(30, 60))
+    if b.number(0, 1):
+        b.table("HARD_SWISH")
     b.channelwise((3, 3), int(b.any(1, 1, 2)) if b.shape[2] > 6 else 1)
     b.layer((1, 1), b.number(4, 12))
 

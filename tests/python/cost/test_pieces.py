@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from dftiny import spec
 from dftiny.budget import budget
 from dftiny.cost import LABEL, estimate
 from dftiny.cost.lanes import ROW_KERNELS, UNKNOWN, WHOLE_KERNELS, op_pieces
-from dftiny.cost.model import Memory, load_model
+from dftiny.cost.model import CORES, Memory, load_model
 from dftiny.cost.pieces import copied
 from dftiny.cost.stalls import op_stalls
 from dftiny.counting.listing import read_listing
@@ -140,3 +141,10 @@ def test_cortex_m4_cycles_after_the_table() -> None:
 def test_pieces_file_names_its_compiler() -> None:
     text = Path(spec.SPEC_DIR / "cost_pieces.toml").read_text()
     assert re.search(r'^gcc = "\d+\.\d+\.\d+"$', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_every_epilogue_of_a_convolution_has_a_figure(core: str) -> None:
+    ends = product(("relu", "linear"), ("", "_table"), ("", "_planes"), ("", "_mixed"))
+    names = {f"conv.tiles_{''.join(end)}" for end in ends}
+    assert len(names) == 16 and names <= set(load_model(core).pieces)
