@@ -20,6 +20,7 @@ from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.parts import Segment
 from dftiny.plan.recompute import Repeat, repeated, repeats
 from dftiny.plan.segments import ALIGN, Cutter, blocks_of, times_of
+from dftiny.plan.steady import steady
 from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.plan.weave import key_of, woven
 from dftiny.rewrite import NAMES as rewrites
@@ -45,6 +46,7 @@ __all__ = [
 
 # With how many limits packing is tried longer: the first ones cost fewest instructions.
 LONGER = 2
+_MOST_UPWARDS = 12  # segments that are tried upwards one at a time
 # Memory given for speed: segments may take this share over the lower bound when that saves instructions. Where none
 # fit so few bytes they may take the second share over the smallest peak, up to the third over the lower bound. Plans
 # whose blocks pack worse than that are made again with less memory for each segment.
@@ -348,15 +350,26 @@ def _pack(
 def _tried_longer(
     prepared: Steps, cutter: Cutter, found: _Packed, regions: Sequence[RegionSpec], wanted: int
 ) -> _Packed:
-    """The same segments, packed with more patience until they take no more than `wanted` bytes: as they are turned, and all
-    downwards."""
+    """The same segments, packed with more patience until they take no more than `wanted` bytes: as they are turned, all
+    downwards, and downwards but for one of those that stream."""
     rooms, limit = [r.bytes for r in regions], found.timeline.limit
-    downwards = [s.turned() if s.reverse else s for s in found.timeline.cuts]
-    for cuts in (downwards, found.timeline.cuts):
+    turned = found.timeline.cuts
+    for cuts, more in (
+        ([s.turned() if s.reverse else s for s in turned], MORE_TRIES),
+        (turned, MORE_TRIES),
+        *((cuts, PACK_TRIES) for cuts in _one_upwards(turned)),
+    ):
         if found.total > wanted:
-            packed = _pack(prepared, cutter, cuts, limit, rooms, more=MORE_TRIES, wanted=wanted)
+            packed = _pack(prepared, cutter, cuts, limit, rooms, more=more, wanted=wanted)
             found = found if packed is None or packed.total >= found.total else packed
     return found
+
+
+def _one_upwards(cuts: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """`cuts` with one of the segments of several lanes upwards and the others of them downwards, in turn."""
+    several = [i for i, s in enumerate(cuts) if len(s.lanes) > 1 and can_reverse(s.lanes)]
+    for k in several[:_MOST_UPWARDS]:
+        yield [s.turned() if i in several and s.reverse != (i == k) else s for i, s in enumerate(cuts)]
 
 
 def _better(a: _Packed | None, b: _Packed | None) -> _Packed | None:
@@ -389,7 +402,8 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: i
         mine = {lane.writes for lane in segment.lanes}
         times = times_of(segment.events, start)
         ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
-        blocks += blocks_of(segment.lanes, ours, crossing, cutter.shape, times)
+        found = blocks_of(segment.lanes, ours, crossing, cutter.shape, times)
+        blocks += steady(found, segment.lanes) if segment.steady else found
     blocks = woven(blocks, [s.woven for s in cuts if s.woven is not None])
     apart = [cutter.apart(i) for i in range(len(prepared.steps))]
     return _Timeline(cuts, starts, life, blocks, apart, limit)

@@ -88,18 +88,19 @@ def _alike(a: Block, b: Block) -> bool:
 
 
 def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
-    """Intervals place by place; of the places of b that meet one of a, all between the first and the last count.
+    """Intervals place by place, one for each run of places of b that meet one of a.
 
     `strict`: a row of b born in the very event that a row of a dies does not meet it.
     """
     (born_a, dies_a), (born_b, dies_b) = a.times, b.times
     born_a, dies_a = born_a[:, None], dies_a[:, None]
     meets = _by_place((born_b <= dies_a - int(strict)) & (born_a <= dies_b), a.places, b.places)
-    rows = np.flatnonzero(meets.any(axis=1))
-    first = meets.argmax(axis=1)[rows]
-    last = b.places - meets[:, ::-1].argmax(axis=1)[rows]
-    low = rows * a.row_bytes - last * b.row_bytes
-    high = (rows + 1) * a.row_bytes - first * b.row_bytes
+    edges = np.zeros((a.places, b.places + 2), np.int8)
+    edges[:, 1:-1] = meets
+    edges = np.diff(edges, axis=1)
+    rows, first = np.nonzero(edges > 0)
+    _, behind = np.nonzero(edges < 0)
+    low, high = rows * a.row_bytes - behind * b.row_bytes, (rows + 1) * a.row_bytes - first * b.row_bytes
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 

@@ -29,6 +29,7 @@ class Segment:
     cost: float
     reverse: bool = False
     woven: Pair | None = None  # of the tensors that cross its end
+    steady: bool = False  # its rings have places that keep their roles (plan/steady)
 
     def turned(self) -> Segment:
         """The same segment from the last rows to the first, or the other way round."""

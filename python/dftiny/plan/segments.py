@@ -20,6 +20,7 @@ from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
 from dftiny.plan.parts import Cut, Segment
 from dftiny.plan.relay import relayed
+from dftiny.plan.steady import steady
 from dftiny.plan.stream import Event, Life, lives, stream
 from dftiny.plan.weave import Pair, may_weave, pair_of, woven
 
@@ -31,6 +32,7 @@ _PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes o
 _PLANES_MEMORY = 1.02  # and what they may take of memory, as a share of what the net takes without them
 _MORE_TRIES, _ALMOST = 60, 1.15
 _MOST_TRIES, _NEARLY = 1200, 1.04
+_LOOSE = 1.10
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class _Candidate:
     kept: int
     cost: float
     woven: Pair | None
-    found: dict[int, int] = field(default_factory=dict)  # tries → bytes
+    found: dict[tuple[int, bool], int] = field(default_factory=dict)  # (tries, steady rings) → bytes
 
     @cached_property
     def floor(self) -> int:
@@ -151,23 +153,33 @@ class _Candidate:
     def _packer(self) -> Packer:
         return Packer(self.blocks, ALIGN)
 
-    def _bytes(self, tries: int) -> int:
-        """The fewest bytes found with this many tries or any number that was tried before."""
-        known = self.found.get(tries)
-        if known is None:
-            spots = self._packer.best([1 << 40], tries=tries)
-            assert spots is not None
-            known = self._packer.sizes(spots, 1)[0] + self.kept
-            self.found[tries] = known
+    @cached_property
+    def _steady(self) -> Packer | None:
+        """With rings whose places keep their roles (plan/steady); None where they do anyway."""
+        blocks = steady(self.blocks, self.lanes)
+        return Packer(blocks, ALIGN) if blocks != list(self.blocks) else None
+
+    def _bytes(self, tries: int, pressed: bool) -> int:
+        """The fewest bytes found with this many tries or any number that was tried before. Where that is far above the bytes
+        alive and memory is `pressed`, rings become steady as well."""
+        self._try(self._packer, (tries, False))
+        if pressed and tries and min(self.found.values()) > self.floor * _LOOSE and self._steady is not None:
+            self._try(self._steady, (tries, True))
         return min(self.found.values())
 
-    def least(self, enough: int, limit: int) -> int:
+    def _try(self, packer: Packer, key: tuple[int, bool]) -> None:
+        if key not in self.found:
+            spots = packer.best([1 << 40], tries=key[0])
+            assert spots is not None
+            self.found[key] = packer.sizes(spots, 1)[0] + self.kept
+
+    def least(self, enough: int, limit: int, *, pressed: bool) -> int:
         """The fewest bytes that it is packed into, tried only as long as that is more than `enough` and may become
         less than `limit`; some number that is no less than `limit` otherwise."""
         if self.floor >= limit:
             return limit
-        found = self._bytes(0)
-        return found if found <= enough or found > limit * _ALMOST else self._bytes(_MORE_TRIES)
+        found = self._bytes(0, pressed)
+        return found if found <= enough or found > limit * _ALMOST else self._bytes(_MORE_TRIES, pressed)
 
     def within(self, limit: int, *, pressed: bool) -> Segment | None:
         """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer, and much longer
@@ -179,12 +191,23 @@ class _Candidate:
         for tries, near in stages if pressed else stages[:2]:
             if self.found and min(self.found.values()) > limit * near:
                 break
-            if self._bytes(tries) <= limit:
-                peak = min(self.found.values())
-                return Segment(
-                    self.first, self.end, self.lanes, self.events, peak, self.cost, woven=self.woven
-                )
+            if self._bytes(tries, pressed) <= limit:
+                return self._segment()
         return None
+
+    def _segment(self) -> Segment:
+        """As it is packed best."""
+        (_, steadily), peak = min(self.found.items(), key=lambda f: f[1])
+        return Segment(
+            self.first,
+            self.end,
+            self.lanes,
+            self.events,
+            peak,
+            self.cost,
+            woven=self.woven,
+            steady=steadily,
+        )
 
 
 class Cutter:
@@ -327,7 +350,9 @@ class Cutter:
         """The least peak of any way to cut, or `enough` if it is less than that."""
         floor = self._bottleneck(enough, lambda candidate, _: candidate.floor)
         # No packing can be below that, so none is looked for.
-        return self._bottleneck(floor, lambda candidate, limit: candidate.least(floor, limit))
+        return self._bottleneck(
+            floor, lambda candidate, limit: candidate.least(floor, limit, pressed=self.pressed)
+        )
 
     def _bottleneck(self, enough: int, bytes_of: Callable[[_Candidate, int], int]) -> int:
         """The least of the largest `bytes_of` a segment over all ways to cut, or `enough`. `bytes_of` also gets the bytes from

@@ -86,7 +86,8 @@ def merge(
     gone = {op.outputs[0] for op in old}
     members = [op for op in graph.ops if op.outputs[0] in gone]
     last = members[-1]
-    stands_for = {i for op in members for i in (op.index, *op.absorbed)}
+    still = {op.index for op in graph.ops if op.outputs[0] not in gone}  # other outputs of the same operator
+    stands_for = {i for op in members for i in (op.index, *op.absorbed)} - still
     merged = replace(new, index=last.index, absorbed=tuple(sorted(stands_for - {last.index})))
     views = ([replace(v, index=last.index) for v in side] for side in (before, after))
     first, behind = views

@@ -1,6 +1,6 @@
 """GATHERs along channels go into the weights of the operator before or behind them, which are only reordered.
 
-Before: a convolution writes its output channels in another order (within their groups). Behind: a convolution reads
+A cut along channels (one half of a SPLIT) is a GATHER too, and GATHERs of a GATHER take what they want from the map before. Before: a convolution writes its output channels in another order (within their groups). Behind: a convolution reads
 its input channels in another order; a depthwise convolution lets the shuffle pass, with its own weights reordered,
 where somebody further on takes it. Two GATHERs of one map cannot both go: they are SHIFT_MAX's.
 """
@@ -13,7 +13,17 @@ from typing import cast
 
 import numpy as np
 
-from dftiny.graph import ConvOptions, DepthwiseOptions, GatherOptions, Graph, Op, PadOptions, Quant, Tensor
+from dftiny.graph import (
+    ConvOptions,
+    DepthwiseOptions,
+    GatherOptions,
+    Graph,
+    Op,
+    PadOptions,
+    Quant,
+    SliceOptions,
+    Tensor,
+)
 from dftiny.rewrite.edit import Wiring, bypass, merge, wiring, with_constant, with_tensor
 
 
@@ -51,15 +61,32 @@ def _unchanged(graph: Graph) -> Graph | None:
     return None
 
 
+def _cut_of_channels(graph: Graph) -> Graph | None:
+    """Some channels of a map, as SPLIT, SLICE and STRIDED_SLICE cut them off → GATHER, which goes by rows."""
+    for op in graph.ops:
+        if not isinstance(op.options, SliceOptions):
+            continue
+        o, x = op.options, graph.tensors[op.inputs[0]]
+        whole = o.sizes[:-1] == x.shape[:-1] and all(s == 1 for s in o.strides[:-1])
+        if whole and len(x.shape) == 4 and graph.tensors[op.outputs[0]].shape == o.sizes:
+            indices = o.begin[-1] + o.strides[-1] * np.arange(o.sizes[-1], dtype=np.int32)
+            return gather(graph, (op,), x.index, indices)
+    return None
+
+
 def _consecutive(graph: Graph) -> Graph | None:
-    """GATHER of a GATHER → one."""
+    """A GATHER that only GATHERs read → these read what it read."""
     w = wiring(graph)
     for op in graph.ops:
-        second = _indices(graph, op)
-        earlier = w.source(op, "GATHER") if second is not None else None
-        first = _indices(graph, earlier) if earlier is not None else None
-        if second is not None and earlier is not None and first is not None:
-            return gather(graph, (earlier, op), earlier.inputs[0], first[second])
+        first, target = _indices(graph, op), op.outputs[0]
+        readers = w.readers.get(target, ()) if first is not None and target not in graph.outputs else ()
+        picked = [_indices(graph, reader) for reader in readers]
+        if first is None or not readers or any(p is None for p in picked):
+            continue
+        for k, (reader, second) in enumerate(zip(readers, picked, strict=True)):
+            old = (reader,) if k else (op, reader)
+            graph = gather(graph, old, op.inputs[0], first[second])
+        return graph
     return None
 
 
@@ -230,4 +257,11 @@ def _swapped(graph: Graph, op: Op, reader: Op, indices: np.ndarray) -> Graph:
     return replace(graph, ops=tuple(swap.get(o.outputs, o) for o in graph.ops))
 
 
-RULES = (_unchanged, _consecutive, _into_producer, _into_consumer, _past_padding_and_depthwise)
+RULES = (
+    _unchanged,
+    _cut_of_channels,
+    _consecutive,
+    _into_producer,
+    _into_consumer,
+    _past_padding_and_depthwise,
+)

@@ -67,6 +67,17 @@ class SmallNet:
         shape[axis] = len(indices)
         return self.go("GATHER", (source, self.ints(indices)), shape, self.quant(source), Axis=axis)
 
+    def halves(self) -> tuple[int, int]:
+        """SPLIT along the channels."""
+        shape = (*self.shape()[:3], self.shape()[3] // 2)
+        parts = self.model.act(shape, *self.quant()), self.model.act(shape, *self.quant())
+        self.model.op("SPLIT", (self.ints([3]), self.at), parts, NumSplits=2)
+        return parts
+
+    def cut(self, begin: Sequence[int], size: Sequence[int]) -> int:
+        """SLICE."""
+        return self.go("SLICE", (self.at, self.ints(begin), self.ints(size)), size, self.quant())
+
     def shuffled(self, n: int) -> np.ndarray:
         """A permutation of n that is not the identity."""
         return (

@@ -193,6 +193,43 @@ def test_gathers_in_a_row_that_cancel() -> None:
     assert kinds(applied(LAYOUT, net)) == ["ADD"]
 
 
+def test_halves_of_a_shuffled_map_are_picked_from_the_map_before() -> None:
+    net = SmallNet()
+    net.gather([2, 0, 3, 1])
+    net.pair("ADD", *net.halves())
+    after = applied(LAYOUT, net)
+    assert kinds(after) == ["GATHER", "GATHER", "ADD"]
+    assert [after.tensors[op.inputs[1]].data.tolist() for op in after.ops[:2]] == [[2, 0], [3, 1]]
+    assert [op.inputs[0] for op in after.ops[:2]] == [*after.inputs, *after.inputs]
+
+
+def test_a_part_of_a_half_is_picked_from_the_map_before_the_half() -> None:
+    net = SmallNet()
+    first, net.at = net.halves()
+    net.gather([1, 0, 1])
+    net.gather([2, 1])
+    net.pair("ADD", first, net.at)
+    after = applied(LAYOUT, net)
+    assert kinds(after) == ["GATHER", "GATHER", "ADD"]
+    assert after.tensors[after.ops[1].inputs[1]].data.tolist() == [3, 2]
+
+
+def test_a_map_of_which_rows_or_columns_are_cut_off_too_is_not_picked() -> None:
+    for begin, size in (((0, 1, 0, 0), (1, 5, 5, 2)), ((0, 0, 2, 1), (1, 6, 3, 2))):
+        net = SmallNet()
+        net.cut(begin, size)
+        net.conv(3)
+        assert kinds(applied(LAYOUT, net)) == ["SLICE", "CONV_2D"]
+
+
+def test_a_shuffle_that_somebody_else_reads_stays() -> None:
+    net = SmallNet()
+    shuffle = net.gather([2, 0, 3, 1])
+    parts = net.halves()
+    net.join([*parts, shuffle], 3)
+    assert kinds(applied(LAYOUT, net)) == ["GATHER", "GATHER", "GATHER", "CONCATENATION"]
+
+
 def two_readers(net: SmallNet) -> None:
     first = net.conv(4)
     net.gather([2, 0, 3, 1])
