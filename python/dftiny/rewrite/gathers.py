@@ -7,6 +7,7 @@ where somebody further on takes it. Two GATHERs of one map cannot both go: they 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
@@ -62,13 +63,21 @@ def _unchanged(graph: Graph) -> Graph | None:
 
 
 def _cut_of_channels(graph: Graph) -> Graph | None:
-    """Some channels of a map, as SPLIT, SLICE and STRIDED_SLICE cut them off → GATHER, which goes by rows."""
+    """Some channels of a map, as SPLIT, SLICE and STRIDED_SLICE cut them off → GATHER, which goes by rows. Parts of one
+    operator that are not equally long stay: the self-test knows one length of rows an operator."""
+    sizes = {(op.index, graph.tensors[op.outputs[0]].shape) for op in graph.ops}
+    parts = Counter(index for index, _ in sizes)
     for op in graph.ops:
         if not isinstance(op.options, SliceOptions):
             continue
         o, x = op.options, graph.tensors[op.inputs[0]]
         whole = o.sizes[:-1] == x.shape[:-1] and all(s == 1 for s in o.strides[:-1])
-        if whole and len(x.shape) == 4 and graph.tensors[op.outputs[0]].shape == o.sizes:
+        if (
+            parts[op.index] == 1
+            and whole
+            and len(x.shape) == 4
+            and graph.tensors[op.outputs[0]].shape == o.sizes
+        ):
             indices = o.begin[-1] + o.strides[-1] * np.arange(o.sizes[-1], dtype=np.int32)
             return gather(graph, (op,), x.index, indices)
     return None

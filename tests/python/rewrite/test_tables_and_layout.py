@@ -222,6 +222,16 @@ def test_a_map_of_which_rows_or_columns_are_cut_off_too_is_not_picked() -> None:
         assert kinds(applied(LAYOUT, net)) == ["SLICE", "CONV_2D"]
 
 
+def test_parts_of_one_split_that_are_not_equally_long_stay() -> None:
+    """The self-test tells operators by their number and knows one length of rows of each."""
+    net = SmallNet()
+    shapes = [(*net.shape()[:3], n) for n in (1, 3)]
+    parts = [net.model.act(shape, *net.quant()) for shape in shapes]
+    net.model.op("SPLIT_V", (net.at, net.ints([1, 3]), net.ints([3])), parts, NumSplits=2)
+    net.join(parts[::-1], 3)
+    assert kinds(applied(LAYOUT, net)) == ["SPLIT_V", "SPLIT_V", "CONCATENATION"]
+
+
 def test_a_shuffle_that_somebody_else_reads_stays() -> None:
     net = SmallNet()
     shuffle = net.gather([2, 0, 3, 1])
