@@ -69,7 +69,7 @@ def _everything(
         results = measure(sheets, {recipe: sheets[0].net})
         gains, more = tuned_tables(recipe, (p for r in rounds for p in pairs_of(r.place, r.sheet)))
         tables += [*_tables(recipe, sheets, results), *gains]
-        values += [*_values(results), *more]
+        values += [*results.rows(), *more]
         rows.append((recipe, cost_of(rounds[0].place, len(rounds)), results))
     table, costs = cost_table(rows)
     return [table, *tables], values, costs
@@ -117,11 +117,3 @@ def _hard(recipe: str, results: Results) -> Table:
     )
     columns = ("int8 net on", "sharing", "AUC", "95 %", "false alarms")
     return Table(recipe, "what it was not trained on", columns, tuple(rows), notes)
-
-
-def _values(results: Results) -> list[dict[str, Any]]:
-    names = ("net", "method", "view", "condition", "metric")
-    return [
-        {**dict(zip(names, key, strict=True)), "value": f.value, "interval": f.interval, "images": f.images}
-        for key, f in results.figures.items()
-    ]

@@ -72,6 +72,19 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What one job makes: the cell `method` of a group, or its SCORES."""
+
+    group: Group
+    method: str
+
+    @property
+    def name(self) -> str:
+        """What the progress line calls it, and jobs that wait for it."""
+        return f"{self.group.place.as_posix()} {self.method}"
+
+
+@dataclass(frozen=True)
 class Grid:
     """A whole grid: `nets` maps the thesis' names to presets, `conditions` are the data set's sharings, pre first."""
 

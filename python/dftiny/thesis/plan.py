@@ -14,7 +14,7 @@ from dftiny import spec
 from dftiny.artifact import read_json, write_json
 from dftiny.data.index import DataIndex
 from dftiny.data.sharing import PRE
-from dftiny.thesis.grid import SCORES, Cell, Grid, Group
+from dftiny.thesis.grid import SCORES, Cell, Grid, Group, Piece
 from dftiny.thesis.history import PLACES_MAX, TILES_EACH
 from dftiny.thesis.jobs import Job, run_jobs
 from dftiny.thesis.work import measure_pace
@@ -34,10 +34,10 @@ class Pace:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done and how long it will take; `seconds` by job, processor time."""
+    """What is to be done and how long it will take; `seconds` of processor time."""
 
     grid: Grid
-    seconds: Mapping[str, float]
+    seconds: Mapping[Piece, float]
     finished: int
     jobs: int
 
@@ -64,8 +64,8 @@ class Plan:
 
     def _by_net(self) -> dict[str, float]:
         nets: dict[str, float] = {}
-        for name, seconds in self.seconds.items():
-            net = name.split("/")[0]
+        for piece, seconds in self.seconds.items():
+            net = piece.group.net
             nets[net] = nets.get(net, 0.0) + seconds / 60
         return nets
 
@@ -91,19 +91,19 @@ def pace_of(wanted: Grid, data: Path, out: Path, jobs: int) -> Pace:
     return Pace({n: known[n] for n in wanted.nets.values()}, first["recipes"], first["image"])
 
 
-def plan_of(wanted: Grid, missing: Mapping[str, Group], pace: Pace, index: DataIndex, jobs: int) -> Plan:
-    """The plan for the jobs named in `missing`."""
+def plan_of(wanted: Grid, missing: Sequence[Piece], pace: Pace, index: DataIndex, jobs: int) -> Plan:
+    """The plan for what is missing."""
     counts: dict[int | None, _Counts] = {}
     seconds = {}
-    for name, group in missing.items():
+    for piece in missing:
+        group = piece.group
         if group.fold not in counts:
             counts[group.fold] = _count(index, group)
-        method = name.rsplit(" ", 1)[1]
         of = counts[group.fold]
-        if method == SCORES:
-            seconds[name] = _score_seconds(group, wanted.conditions, pace, of)
+        if piece.method == SCORES:
+            seconds[piece] = _score_seconds(group, wanted.conditions, pace, of)
         else:
-            seconds[name] = _train_seconds(group.cell(method), pace, of)
+            seconds[piece] = _train_seconds(group.cell(piece.method), pace, of)
     everything = wanted.cells + len(wanted.groups)
     return Plan(wanted, seconds, everything - len(missing), jobs)
 

@@ -16,7 +16,7 @@ from dftiny.errors import DftError
 from dftiny.thesis.controls import control_tables
 from dftiny.thesis.grid import SCORES, Cell, Grid
 from dftiny.thesis.history import chip_cost
-from dftiny.thesis.results import Results, measure
+from dftiny.thesis.results import measure
 from dftiny.thesis.sheet import Sheet, load_sheet
 from dftiny.thesis.table import Table
 from dftiny.thesis.tables import thesis_tables
@@ -77,7 +77,7 @@ def report(out: Path) -> None:
         )
     write_json(
         out / RESULTS,
-        {"setting": setting, "tables": [t.value() for t in tables], "figures": _figures(results)},
+        {"setting": setting, "tables": [t.value() for t in tables], "figures": results.rows()},
     )
     print(f"\n{out / TABLES} and {out / RESULTS} hold them too")
 
@@ -122,16 +122,3 @@ def _with_cost(table: Table, sheets: Sequence[Sheet]) -> Table:
                 f"({100 * cost['part']:.2f} % of its MACs), for the history and a linear head a condition on {width} features"
             )
     return Table(table.number, table.title, table.columns, table.rows, (*table.notes, *notes))
-
-
-def _figures(results: Results) -> list[dict[str, Any]]:
-    names = ("net", "method", "view", "condition", "metric")
-    return [
-        {
-            **dict(zip(names, key, strict=True)),
-            "value": f.value,
-            "interval": None if f.interval is None else list(f.interval),
-            "images": f.images,
-        }
-        for key, f in results.figures.items()
-    ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,19 @@ class Results:
     def get(self, net: str, method: str, view: str, condition: str, metric: str) -> Figure | None:
         """That figure, None where it was not measured."""
         return self.figures.get((net, method, view, condition, metric))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All figures for results.json, what each is about beside it."""
+        names = ("net", "method", "view", "condition", "metric")
+        return [
+            {
+                **dict(zip(names, key, strict=True)),
+                "value": f.value,
+                "interval": f.interval,
+                "images": f.images,
+            }
+            for key, f in self.figures.items()
+        ]
 
 
 def home_of(method: str, conditions: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from dftiny.artifact import MANIFEST, read_json, read_manifest, write_json
 from dftiny.data.index import load_index
 from dftiny.errors import DftError
-from dftiny.thesis.grid import SCORES, Grid, Group, grid, key_of
+from dftiny.thesis.grid import SCORES, Grid, Group, Piece, grid, key_of
 from dftiny.thesis.jobs import Job, run_jobs
 from dftiny.thesis.plan import PACE, Plan, pace_of, plan_of
 from dftiny.thesis.report import SETTING, report, save_setting
@@ -57,12 +57,13 @@ def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False)
     if plan_only:
         return
     save_setting(out, wanted, index, digest)
+    by_name = {piece.name: piece for piece in missing}
     if missing:
         run_jobs(
-            _jobs(wanted, missing, plan, data, out),
+            _jobs(wanted, plan, data, out),
             workers=wishes.jobs,
             title="thesis",
-            done=lambda job: _note(wanted, job, digest, out),
+            done=lambda name: _note(by_name[name], digest, out),
         )
     report(out)
 
@@ -77,10 +78,6 @@ def _claim(out: Path) -> None:
         raise DftError(f"{out} exists and holds no grid", "choose another --out or remove it yourself")
 
 
-def _name(group: Group, method: str) -> str:
-    return f"{group.place.as_posix()} {method}"
-
-
 def _keys(group: Group, data: str) -> dict[str, str]:
     """Key of each cell by method, and of the scores, which depend on all of them."""
     keys = {c.method: key_of(c, group, data) for c in group.cells}
@@ -88,38 +85,36 @@ def _keys(group: Group, data: str) -> dict[str, str]:
     return {**keys, SCORES: hashlib.sha256(every.encode()).hexdigest()}
 
 
-def _missing(wanted: Grid, data: str, out: Path) -> dict[str, Group]:
-    """Names of the cells and scores that are not there yet, or are of other settings, in the order to make them in."""
-    names: dict[str, Group] = {}
+def _missing(wanted: Grid, data: str, out: Path) -> list[Piece]:
+    """The cells and scores that are not there yet, or are of other settings, in the order to make them in."""
+    pieces = []
     for group in wanted.groups:
         folder = out / group.place
         noted: dict[str, Any] = read_json(folder / DONE, "list") if (folder / DONE).is_file() else {}
         for method, key in _keys(group, data).items():
             if noted.get(method) != key or not (folder / method / MANIFEST).is_file():
-                names[_name(group, method)] = group
-    return names
+                pieces.append(Piece(group, method))
+    return pieces
 
 
-def _note(wanted: Grid, job: str, data: str, out: Path) -> None:
+def _note(made: Piece, data: str, out: Path) -> None:
     """Write down that a cell is finished: read again later instead of hashing its files."""
-    place, method = job.rsplit(" ", 1)
-    group = next(g for g in wanted.groups if g.place.as_posix() == place)
-    path = out / group.place / DONE
+    path = out / made.group.place / DONE
     noted = read_json(path, "list") if path.is_file() else {}
-    write_json(path, {**noted, method: _keys(group, data)[method]})
+    write_json(path, {**noted, made.method: _keys(made.group, data)[made.method]})
 
 
-def _jobs(wanted: Grid, missing: dict[str, Group], plan: Plan, data: Path, out: Path) -> Sequence[Job]:
+def _jobs(wanted: Grid, plan: Plan, data: Path, out: Path) -> Sequence[Job]:
     jobs = []
-    for name, group in missing.items():
-        method = name.rsplit(" ", 1)[1]
+    for piece, seconds in plan.seconds.items():
+        group = piece.group
         folder = out / group.place
-        if method == SCORES:
-            after = tuple(_name(group, c.method) for c in group.cells)
-            job = Job(name, score_group, (group, wanted.conditions, data, folder), after, plan.seconds[name])
+        if piece.method == SCORES:
+            after = tuple(Piece(group, c.method).name for c in group.cells)
+            job = Job(piece.name, score_group, (group, wanted.conditions, data, folder), after, seconds)
         else:
-            cell = group.cell(method)
-            after = () if cell.start is None else (_name(group, cell.start),)
-            job = Job(name, train_cell, (cell, data, folder), after, plan.seconds[name])
+            cell = group.cell(piece.method)
+            after = () if cell.start is None else (Piece(group, cell.start).name,)
+            job = Job(piece.name, train_cell, (cell, data, folder), after, seconds)
         jobs.append(job)
     return jobs

@@ -19,7 +19,7 @@ from dftiny.artifact import read_json, read_manifest, write_manifest
 from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis import run as running
-from dftiny.thesis.grid import SCORES, grid, key_of
+from dftiny.thesis.grid import SCORES, Piece, grid, key_of
 from dftiny.thesis.jobs import Job, run_jobs
 from dftiny.thesis.plan import Pace, plan_of
 from dftiny.thesis.report import RESULTS, SETTING, TABLES, report, save_setting
@@ -191,19 +191,17 @@ def test_a_key_changes_with_whatever_a_cell_depends_on(monkeypatch: pytest.Monke
 def test_the_plan_says_how_long(capsys: pytest.CaptureFixture[str]) -> None:
     made = grid("quick", index_of(), nets=["PhiNet"], folds=[0])
     group = made.groups[0]
-    names = [f"{group.place.as_posix()} {c.method}" for c in group.cells] + [
-        f"{group.place.as_posix()} {SCORES}"
-    ]
-    plan = plan_of(made, dict.fromkeys(names, group), PACE, index_of(), 2)
+    pieces = [Piece(group, m) for m in (*(c.method for c in group.cells), SCORES)]
+    plan = plan_of(made, pieces, PACE, index_of(), 2)
     text = plan.text()
     assert f"{made.cells} cells to train and 1 sheets to score" in text
     assert "minutes on 2 free cores" in text and "phinet_demo" in text
     doubled = Pace(
         {k: {a: 2 * b for a, b in v.items()} for k, v in PACE.nets.items()}, PACE.recipes, PACE.image
     )
-    slower = plan_of(made, dict.fromkeys(names, group), doubled, index_of(), 2)
+    slower = plan_of(made, pieces, doubled, index_of(), 2)
     assert plan.minutes < slower.minutes < 2 * plan.minutes
-    assert plan_of(made, {}, PACE, index_of(), 2).minutes == 0
+    assert plan_of(made, [], PACE, index_of(), 2).minutes == 0
     capsys.readouterr()
 
 
