@@ -1,7 +1,7 @@
-"""ResNets (He et al. 2015, arXiv 1512.03385) under torchvision's names: the baseline of the thesis, and a small one.
+"""ResNets (He et al. 2015, arXiv 1512.03385) under torchvision's names: the baseline of the thesis, and small ones.
 
 `resnet50` stays on the host: 25 MB of int8 weights are no net for the chip. `resnet_small` is a ResNet-18 a quarter
-as wide, for quick runs. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
+as wide; `resnet_demo` is that behind the front end, for quick runs. A checkpoint of torchvision's resnet50 goes in as it is; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dftiny.nets.blocks import CLAMP, HighPass
 from dftiny.nets.registry import register
 from dftiny.nets.thesis import PixelConv
 
@@ -62,7 +63,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         # Symmetric padding of 3: at an even size the last column and row of it are never looked at.
-        self.conv1 = PixelConv(width, (7, 7), stride=(2, 2), frame=(3, 2, 3, 2))
+        self.conv1: nn.Module = PixelConv(width, (7, 7), stride=(2, 2), frame=(3, 2, 3, 2))
         self.bn1 = nn.BatchNorm2d(width)
         channels = width
         for stage, blocks in enumerate(layers):
@@ -91,6 +92,21 @@ class ResNet(nn.Module):
         return logits
 
 
+class ResidualStem(nn.Module):
+    """The fixed high-pass residuals, then ResNet's 7x7 convolution: float [n, 3, H, W] to [n, width, H / 2, W / 2]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.front = HighPass()
+        self.conv = nn.Conv2d(self.front.conv.out_channels, width, 7, 2, 3, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        residuals = self.front(pixels) - CLAMP  # 0 is no residual, as the convolution's padding has it
+        made: Tensor = self.conv(residuals)
+        return made
+
+
 def _start(net: nn.Module) -> None:
     """He's start for convolutions before a ReLU (arXiv 1502.01852, fan out), as torchvision has it."""
     with torch.no_grad():
@@ -111,3 +127,13 @@ def resnet_small(tile: int) -> nn.Module:
     """ResNet-18 a quarter as wide, ImageNet normalisation inside: the baseline of quick runs."""
     del tile  # fully convolutional up to the pooling
     return ResNet((2, 2, 2, 2), width=16, bottleneck=False)
+
+
+@register(tile=128, host=True)
+def resnet_demo(tile: int) -> nn.Module:
+    """The small ResNet behind the high-pass front end: the baseline of the quick grid, on the host only."""
+    del tile  # fully convolutional up to the pooling
+    net = ResNet((2, 2, 2, 2), width=16, bottleneck=False)
+    # Its own stem stays near chance on traces: validation AUC .56 after 400 steps, .99 after 300 with this one.
+    net.conv1 = ResidualStem(net.bn1.num_features)
+    return net

@@ -28,7 +28,7 @@ from dftiny.thesis.sheet import load_sheet
 
 SHARED = ("pre", "facebook-like")
 PACE = Pace(
-    {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_small", "phinet_demo", "micronet_h743")},
+    {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_demo", "phinet_demo", "micronet_h743")},
     dict.fromkeys(spec.names("recipes"), 0.001),
     0.01,
 )
@@ -83,7 +83,7 @@ def test_the_quick_grid_has_every_cell_of_the_thesis() -> None:
     made = grid("quick", index_of())
     assert made.conditions == ("pre", "facebook-like", "telegram-like", "twitter-like")
     assert dict(made.nets) == {
-        "ResNet50": "resnet_small",
+        "ResNet50": "resnet_demo",
         "PhiNet": "phinet_demo",
         "MicroNet": "micronet_h743",
     }

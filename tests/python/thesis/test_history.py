@@ -11,7 +11,7 @@ from dftiny.thesis.history import _imitated, _rows, chip_cost, fit, fit_heads
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
 
-@pytest.mark.parametrize("name", ["phinet_demo", "phinet_h743", "micronet_m0", "resnet_small"])
+@pytest.mark.parametrize("name", ["phinet_demo", "phinet_h743", "micronet_m0", "resnet_small", "resnet_demo"])
 def test_head_of_features_is_the_whole_net(name: str) -> None:
     from dftiny.nets.predict import head_logits, pooled_features, predict
     from dftiny.nets.registry import create

@@ -21,7 +21,7 @@ from dftiny.thesis.sheet import SHEET, STAGE, load_sheet, save_sheet
 from dftiny.thesis.table import Table
 from dftiny.thesis.tables import thesis_tables
 
-QUICK = {"ResNet50": "resnet_small", "PhiNet": "phinet_demo", "MicroNet": "micronet_h743"}
+QUICK = {"ResNet50": "resnet_demo", "PhiNet": "phinet_demo", "MicroNet": "micronet_h743"}
 
 
 @cache
@@ -92,7 +92,7 @@ def test_unmeasured_is_a_sign_and_never_a_number() -> None:
         assert all(r[0].endswith(", thesis") for r in t.rows)
     assert control_tables(empty) == []
     some = measure([sheet("phinet_demo", 0)], QUICK, bootstrap=5)
-    assert not any("resnet_small" in r[0] for r in table("4.1", some).rows)
+    assert not any("resnet_demo" in r[0] for r in table("4.1", some).rows)
 
 
 def test_a_platform_that_the_data_lack_is_left_open_in_its_own_column() -> None:
