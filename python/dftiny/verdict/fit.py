@@ -22,9 +22,8 @@ from dftiny.verdict.model import NEVER_FAKE, NEVER_REAL, UNIT, VerdictModel, ver
 from dftiny.verdict.running import judge
 
 MISTAKES = 0.02  # of the photographs of a condition, called real or fake wrongly
-AGREEMENT = (
-    0.995  # of images and bounds, the same side early as with all tiles: half the errors one wants to see
-)
+WISHED = 0.99  # of images, the same side early as with all tiles
+AGREEMENT = (1 + WISHED) / 2  # of validation images and bounds: half the errors one wants to see
 THRESHOLDS = 41  # bounds tried, over the range of the validation images' means
 FULL = 16  # tiles of a validation image: with fewer the last bounds are wider
 MARGINS = np.arange(0.0, 6.01, 0.1)  # tried, in standard deviations of a tile divided by 4

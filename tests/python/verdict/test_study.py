@@ -45,7 +45,12 @@ def test_every_condition_and_order_is_judged_and_saves_tiles() -> None:
         assert 1 <= r.fixed <= 64
         assert r.tiles < r.chosen <= 64
         assert r.chosen_agreement >= 0.97
-    assert len(savings_text(found).splitlines()) == 13
+    assert len(savings_text(found).splitlines()) == 14
+    less = savings([Round(images(rng, 12, 16), images(rng, 40, 64))], wished=0.9)
+    assert {r.wished for r in less} == {0.9}
+    assert sum(r.tiles for r in less) < sum(r.tiles for r in found)
+    assert sum(r.chosen for r in less) < sum(r.chosen for r in found)
+    assert sum(r.agreement for r in less) <= sum(r.agreement for r in found)
 
 
 def test_orders_show_every_tile_once_and_texture_first_begins_with_the_most() -> None:
