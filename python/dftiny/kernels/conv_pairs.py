@@ -44,14 +44,15 @@ def rescaled(r: Requant) -> Rescaled | None:
     """None where a channel needs the slow form or a left shift.
 
     A constant channel is the identity with a left shift there; here it takes the commonest shift e of the others:
-    its sum v · 2^(e+1) times 2³⁰ gives v · 2^e.
+    its sum v · 2^(e+1) times 2³⁰ gives v · 2^e. Of large shifts (a layer behind units that never answer has some above
+    20) that sum, doubled, would not be one of 32 bits, so e is at most IMMEDIATE_MAX.
     """
     bias, mult, left, right = (r.table[:, i].copy() for i in (0, 1, 3, 4))
     constant = (left == 2) & (mult == 1 << 30) & (right == 0) & ~r.rows.any(axis=1)
     if r.wide or (left[~constant] != 1).any():
         return None
     others = right[~constant]
-    common = int(np.bincount(others).argmax()) if len(others) else 1
+    common = min(int(np.bincount(others).argmax()), IMMEDIATE_MAX) if len(others) else 1
     bias[constant] <<= common + 1
     right[constant] = common
     return Rescaled(bias, mult, right, r.rows)

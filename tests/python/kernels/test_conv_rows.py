@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import row_harness
@@ -12,6 +14,7 @@ from row_harness import Harness
 from dftiny.counting.cores import PAIRED_LOADS
 from dftiny.graph import ConvOptions
 from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
+from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice
 from dftiny.steps import steps
 
@@ -63,6 +66,34 @@ def test_large_biases_and_shifts(harness: Harness, width: int, depth: int, linea
     assert call.symbols[1:] == (mixed,) if width > 1 else call.function == "dft_matvec_rows"
     assert layer.instructions(harness) > 0
     assert len(np.unique(layer.expected(layer.case()))) > 5
+
+
+@pytest.mark.parametrize("width", [1, 9])
+def test_behind_units_that_never_answer(harness: Harness, width: int) -> None:
+    """What a converter makes of a layer whose input is always 0: scale 1e-9, biases about 2^30, right shifts of 22. Channels
+    whose output is constant lie beside others, and once took a shift that their value, doubled, did not have room for."""
+    rng = np.random.default_rng(5)
+    b = Builder(5, (1, 1, width, 24), live=False)
+    x = b.tensors[b.x]
+    assert x.quant is not None
+    b.tensors[b.x] = replace(x, quant=replace(x.quant, scale=np.array([1e-9], np.float32)))
+    w = b.tensor((12, 1, 1, 24), 2.78, 0, rng.integers(-3, 4, (12, 1, 1, 24)).astype(np.int8))
+    full, part = np.full(6, 1 << 30), rng.integers(1 << 28, 1 << 29, 6)
+    bias = b.tensor((12,), None, 0, np.stack([full, part], axis=1).reshape(-1).astype(np.int32))
+    out = b.tensor((1, 1, width, 12), 0.0124, -128)
+    b.op("CONV_2D", (b.x, w, bias), out, ConvOptions(1, 1, 1, 1, "SAME", "NONE", 1))
+    graph = b.graph()
+    rows = graph.tensors[w].data
+    assert rows is not None
+    r = channels(graph, graph.ops[0], rows.reshape(12, 24))
+    constant = ~r.rows.any(axis=1)
+    assert 0 < constant.sum() < 12
+    assert r.table[~constant, 4].min() >= 21  # right shifts
+    shown = rng.integers(-128, 128, (1, 1, width, 24)).astype(np.int8)
+    layer = Layer(graph, steps(graph).steps[0], Choice(), False, shown)
+    assert (layer.case().call.function == "dft_matvec_rows") == (width == 1)
+    assert layer.instructions(harness) > 0
+    assert len(np.unique(layer.expected(layer.case()))) > 3
 
 
 def test_what_has_no_row_kernel() -> None:
