@@ -21,7 +21,7 @@ import numpy as np
 from graph_file import tflite_bytes
 from host_model import FIRMWARE, FLAGS, INCLUDES, REPO, run_tool
 from random_blocks import block_graph, lively
-from random_graphs import KINDS, random_graph
+from random_graphs import KINDS, random_graph, with_large_biases
 from randomnets import RandomNet
 
 from dftiny import graph as graphs
@@ -71,6 +71,9 @@ def make(seed: int) -> Case:
     """The net of a seed: half of them blocks that stream, the others chains of single operators and mixed nets."""
     dice = np.random.default_rng([seed, 1])
     graph = graphs.load(_model(seed, dice), name=f"seed {seed}")
+    rare = np.random.default_rng([seed, 2])  # its own: what other seeds give stays what it was
+    if rare.integers(8) == 0:
+        graph = with_large_biases(graph, rare)
     x = lively(graph.input.shape[1:], seed)
     model = tflite_bytes(_alive(graph, x))
     without = frozenset([str(dice.choice(REWRITES))] if dice.integers(4) == 0 else [])

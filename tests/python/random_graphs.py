@@ -343,6 +343,31 @@ def random_graph(seed: int, kinds: Sequence[str], *, live: bool = True) -> Graph
     return b.graph()
 
 
+def with_large_biases(graph: Graph, rng: np.random.Generator) -> Graph:
+    """`graph` with one product like those behind units that never answer: biases up to 2^30 and right shifts of 20 and more,
+    so that most of its channels are constant. The graph itself where it has no product with a bias."""
+    kinds = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    found = [op for op in graph.ops if op.kind in kinds and len(op.inputs) > 2 and op.inputs[2] >= 0]
+    if not found:
+        return graph
+    op = found[int(rng.integers(len(found)))]
+    x, w, b, y = (graph.tensors[t] for t in (*op.inputs, op.outputs[0]))
+    assert w.quant is not None
+    assert b.data is not None
+    n = b.data.size
+    biases = np.where(rng.random(n) < 0.6, 1 << 30, rng.integers(1 << 26, 1 << 29, n)) * rng.choice(
+        [1, 1, 1, -1], n
+    )
+    near = (
+        y.scale * rng.uniform(60, 300) / (1 << 30) / x.scale
+    )  # the largest bias gives about so many steps of the output
+    scales = np.full(len(w.quant.scale), near) * rng.uniform(0.7, 1.4, len(w.quant.scale))
+    tensors = list(graph.tensors)
+    tensors[op.inputs[1]] = replace(w, quant=replace(w.quant, scale=scales.astype(np.float32)))
+    tensors[op.inputs[2]] = replace(b, quant=None, data=biases.astype(np.int32).reshape(b.data.shape))
+    return replace(graph, tensors=tuple(tensors))
+
+
 def phinet_like(seed: int = 0, tile: int = 128, *, live: bool = False) -> Graph:
     """The operators and sizes of phinet_demo at `tile`, with random weights."""
     b = Builder(seed, (1, tile, tile, 3), live=live)
