@@ -11,7 +11,7 @@ import pytest
 
 from dftiny import elf, spec
 from dftiny.artifact import read_manifest, write_json, write_manifest
-from dftiny.build import build
+from dftiny.build import BUILT_CORE, build
 from dftiny.errors import CheckFailed, DftError
 from dftiny.target import load_target
 
@@ -120,6 +120,8 @@ def test_wrong_use(tmp_path: Path, board: str, options: dict[str, object], says:
 
 def test_a_chip_with_another_core_is_refused(tmp_path: Path) -> None:
     """It would link, and fault at its first instruction that the core does not have."""
+    flags = (spec.firmware_dir() / "cmake/arm-none-eabi.cmake").read_text(encoding="utf-8")
+    assert set(re.findall(r"-mcpu=([\w-]+)", flags)) == {BUILT_CORE}
     table = (spec.tree_dir() / "python/dftiny/spec/boards/nucleo_h743zi.toml").read_text(encoding="utf-8")
     (tmp_path / "small.toml").write_text(table.replace('"stm32h743"', '"stm32l4r5"'))
     with pytest.raises(DftError, match="compiled for cortex-m7, stm32l4r5 has a cortex-m4"):
