@@ -355,12 +355,10 @@ def with_large_biases(graph: Graph, rng: np.random.Generator) -> Graph:
     assert w.quant is not None
     assert b.data is not None
     n = b.data.size
-    biases = np.where(rng.random(n) < 0.6, 1 << 30, rng.integers(1 << 26, 1 << 29, n)) * rng.choice(
-        [1, 1, 1, -1], n
-    )
-    near = (
-        y.scale * rng.uniform(60, 300) / (1 << 30) / x.scale
-    )  # the largest bias gives about so many steps of the output
+    sizes = np.where(rng.random(n) < 0.6, 1 << 30, rng.integers(1 << 26, 1 << 29, n))
+    biases = sizes * rng.choice([1, 1, 1, -1], n)
+    # The largest bias gives about so many steps of the output.
+    near = y.scale * rng.uniform(60, 300) / (1 << 30) / x.scale
     scales = np.full(len(w.quant.scale), near) * rng.uniform(0.7, 1.4, len(w.quant.scale))
     tensors = list(graph.tensors)
     tensors[op.inputs[1]] = replace(w, quant=replace(w.quant, scale=scales.astype(np.float32)))

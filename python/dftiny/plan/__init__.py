@@ -185,7 +185,8 @@ class Wishes:
     """What a plan should heed. `slack`: memory may grow by this share over the lower bound for fewer instructions.
     `limit_bytes`: activations must not take more; maps are computed twice where that alone keeps them within it,
     or within the regions, if `recompute` allows. `input_by_rows`: the caller hands the input over row by row, so that
-    it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out; DftError for a name that is none.
+    it need not lie in memory. `without`: names of rewrites (rewrite.NAMES, steps.NAMES) to leave out; DftError for a
+    name that is none.
     """
 
     slack: float = SLACK

@@ -1,8 +1,9 @@
 """GATHERs along channels go into the weights of the operator before or behind them, which are only reordered.
 
-A cut along channels (one half of a SPLIT) is a GATHER too, and GATHERs of a GATHER take what they want from the map before. Before: a convolution writes its output channels in another order (within their groups). Behind: a convolution reads
-its input channels in another order; a depthwise convolution lets the shuffle pass, with its own weights reordered,
-where somebody further on takes it. Two GATHERs of one map cannot both go: they are SHIFT_MAX's.
+A cut along channels (one half of a SPLIT) is a GATHER too, and GATHERs of a GATHER take what they want from the map
+before. Before: a convolution writes its output channels in another order (within their groups). Behind: a convolution
+reads its input channels in another order; a depthwise convolution lets the shuffle pass, with its own weights
+reordered, where somebody further on takes it. Two GATHERs of one map cannot both go: they are SHIFT_MAX's.
 """
 
 from __future__ import annotations
@@ -63,21 +64,17 @@ def _unchanged(graph: Graph) -> Graph | None:
 
 
 def _cut_of_channels(graph: Graph) -> Graph | None:
-    """Some channels of a map, as SPLIT, SLICE and STRIDED_SLICE cut them off → GATHER, which goes by rows. Parts of one
-    operator that are not equally long stay: the self-test knows one length of rows an operator."""
+    """Some channels of a map, as SPLIT, SLICE and STRIDED_SLICE cut them off (or all, backwards: REVERSE_V2) → GATHER,
+    which goes by rows. Parts of one operator that are not equally long stay: the self-test knows one length of rows an
+    operator."""
     sizes = {(op.index, graph.tensors[op.outputs[0]].shape) for op in graph.ops}
     parts = Counter(index for index, _ in sizes)
     for op in graph.ops:
         if not isinstance(op.options, SliceOptions):
             continue
-        o, x = op.options, graph.tensors[op.inputs[0]]
+        o, x, y = op.options, graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
         whole = o.sizes[:-1] == x.shape[:-1] and all(s == 1 for s in o.strides[:-1])
-        if (
-            parts[op.index] == 1
-            and whole
-            and len(x.shape) == 4
-            and graph.tensors[op.outputs[0]].shape == o.sizes
-        ):
+        if whole and parts[op.index] == 1 and len(x.shape) == 4 and y.shape == o.sizes:
             indices = o.begin[-1] + o.strides[-1] * np.arange(o.sizes[-1], dtype=np.int32)
             return gather(graph, (op,), x.index, indices)
     return None

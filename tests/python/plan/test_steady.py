@@ -1,14 +1,15 @@
 """Rings whose places keep their roles (plan/steady): which are rounded up, and that a place whose rows come and go lets other
-blocks in. That whole plans with such rings give the same bits is tested on a net that has them (nets/test_steady_net)."""
+blocks in. That whole plans with such rings give the same bits is tested on a net that has them (schedule/test_steady_net)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from dftiny.plan.lanes import Lane, Operand, Shape, Window
+from dftiny.plan.lanes import Lane, Window
 from dftiny.plan.pack import Block, Packer, forbidden
 from dftiny.plan.steady import steady
 
@@ -17,11 +18,8 @@ RING = Block("t1", 8, tuple(range(9)), tuple(range(2, 11)), ring=3)
 
 def reader(stride: int, need: str = "window") -> Lane:
     """A lane that reads tensor 1 by windows, as far as steady() looks at it."""
-    found = object.__new__(Lane)
-    operand = Operand(1, Shape(9, 8), need, False)  # type: ignore[arg-type]
-    for name, value in (("operands", (operand,)), ("window", Window(3, stride)), ("call", cast(object, 1))):
-        object.__setattr__(found, name, value)
-    return found
+    operand = SimpleNamespace(tensor=1, need=need)
+    return cast(Lane, SimpleNamespace(operands=(operand,), window=Window(3, stride), call="a kernel"))
 
 
 @pytest.mark.parametrize(("stride", "ring"), [(1, 3), (2, 4), (3, 3), (4, 4), (5, 5)])
