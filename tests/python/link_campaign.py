@@ -48,7 +48,8 @@ FAULTS: dict[str, tuple[float, str]] = {
     "all of them, 1 % each": (1.0, "ALL 0.01"),
     "bytes: 0.01 % lost, 0.01 % flipped": (1.0, "--drop=0.0001 --flip=0.0001"),
     "bytes: 0.1 % lost, 0.1 % flipped": (0.2, "--drop=0.001 --flip=0.001"),
-    "bytes: 0.5 % lost, 0.5 % flipped": (0.02, "--drop=0.005 --flip=0.005"),
+    # A few: most frames are damaged, and of hundreds of tiles one is given up by the host, as it should be.
+    "bytes: 0.5 % lost, 0.5 % flipped": (0.001, "--drop=0.005 --flip=0.005"),
 }
 
 
