@@ -23,11 +23,18 @@ from dftiny.verdict.running import judge
 
 MISTAKES = 0.02  # of the photographs of a condition, called real or fake wrongly
 WISHED = 0.99  # of images, the same side early as with all tiles
-AGREEMENT = (1 + WISHED) / 2  # of validation images and bounds: half the errors one wants to see
 THRESHOLDS = 41  # bounds tried, over the range of the validation images' means
 FULL = 16  # tiles of a validation image: with fewer the last bounds are wider
 MARGINS = np.arange(0.0, 6.01, 0.1)  # tried, in standard deviations of a tile divided by 4
 WIDTHS = np.arange(0.0, 12.01, 0.1)  # tried, in standard deviations of a tile
+
+
+def asked_of_validation(wished: float) -> float:
+    """Agreement asked of validation images and bounds, that `wished` of others agree: half the errors one wants to see."""
+    return (1 + wished) / 2
+
+
+AGREEMENT = asked_of_validation(WISHED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dftiny import graph as graphs
 from dftiny import int8
 from dftiny.bundle import MODEL, VERDICT
-from dftiny.data.index import DataIndex, ImageRow, load_index, read_image, read_picture
+from dftiny.data.index import MOVED, DataIndex, ImageRow, load_index, read_image, read_picture
 from dftiny.data.photos import MIN_TEXTURE, SHRINK, Photo, demo_photos, seed_of, texture
 from dftiny.data.sharing import PRE, PROFILES, shared
 from dftiny.data.tiles import tiles
@@ -29,14 +29,13 @@ from dftiny.errors import DftError
 from dftiny.graph import Graph
 from dftiny.metrics import logistic_threshold
 from dftiny.verdict.file import load_verdict
-from dftiny.verdict.fit import THRESHOLDS, WIDTHS, WISHED, agrees, stops
+from dftiny.verdict.fit import THRESHOLDS, WIDTHS, WISHED, agrees, asked_of_validation, stops
 from dftiny.verdict.order import spread
 from dftiny.verdict.order import texture as textures
 
 CROP_PX = 1024
 ORDERS = ("spread", "texture first", "random")
-MOVED = ("resized", "offgrid")  # copies whose traces have left the 8-px grid
-WRONG_MAX = 0.05  # of their verdicts may be confident and wrong
+WRONG_MAX = 0.05  # of the verdicts on copies that were MOVED may be confident and wrong
 
 
 @dataclass(frozen=True)
@@ -119,15 +118,16 @@ def outcomes_text(rows: Sequence[Outcomes]) -> str:
         )
     for kind in MOVED:
         wrong, images = _wrong_of(rows, kind)
-        lines.append(
-            f"{kind}: {wrong} of {images} verdicts confident and wrong, {100 * wrong / max(images, 1):.1f} %"
-        )
+        if images:
+            lines.append(
+                f"{kind}: {wrong} of {images} verdicts confident and wrong, {100 * wrong / images:.1f} %"
+            )
     return "\n".join(lines)
 
 
-def cautious(rows: Sequence[Outcomes]) -> bool:
-    """Whether both kinds of copies that lost their grid were looked at, and at most WRONG_MAX of each called wrongly."""
-    counts = [_wrong_of(rows, kind) for kind in MOVED]
+def cautious(rows: Sequence[Outcomes], kinds: Collection[str] = MOVED) -> bool:
+    """Whether copies of all `kinds` that lost their grid were looked at, and at most WRONG_MAX of each called wrongly."""
+    counts = [_wrong_of(rows, kind) for kind in kinds]
     return all(images > 0 and wrong <= WRONG_MAX * images for wrong, images in counts)
 
 
@@ -272,7 +272,7 @@ def savings(rounds: Sequence[Round], wished: float = WISHED, seed: int = 0) -> l
 
     `wished` is the agreement with all tiles to be seen on the test images; validation is asked for half of its errors.
     """
-    required = (1 + wished) / 2
+    required = asked_of_validation(wished)
     out = []
     for condition in (PRE, *PROFILES):
         for order in ORDERS:

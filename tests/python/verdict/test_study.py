@@ -94,4 +94,7 @@ def test_more_than_one_in_twenty_confident_and_wrong_fails() -> None:
     assert not cautious([*fine[:3], moved("offgrid", 3, "fake")])  # 3 of 54 are 5.6 %
     assert not cautious([replace(fine[0], wrong=2), *fine[1:]])
     assert not cautious(fine[:2])  # copies off the grid were not looked at
+    assert cautious(fine[:2], ["resized"])
+    assert not cautious([replace(fine[0], wrong=2), *fine[1:]], ["resized"])
+    assert "offgrid" not in outcomes_text(fine[:2])
     assert not cautious([])
