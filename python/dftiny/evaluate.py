@@ -121,12 +121,10 @@ def evaluate(
 
 def _index(data: Path, fold: int | None) -> DataIndex:
     index = load_index(data)
-    if fold is not None:
-        return index.of_fold(fold)
-    if index.folds:
+    if fold is None and index.folds:
         # All of its images may be tested, those that the net was trained on as well.
         raise DftError(f"{data} is a cross-validation set", "say which of its folds is judged: --fold 0")
-    return index
+    return index.of_fold(fold)
 
 
 def _logits(

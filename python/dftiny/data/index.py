@@ -102,13 +102,16 @@ class DataIndex:
         """Parts of a cross-validation set; 0 in a set that has splits of its own."""
         return max((r.fold for r in self.images), default=-1) + 1
 
-    def of_fold(self, k: int) -> DataIndex:
+    def of_fold(self, k: int | None) -> DataIndex:
         """The set's k-th round (from 0): fold k is the test split, fold k + 1 (cyclic) validates, the others train.
 
         Only the test split keeps everything. Nothing of a held-out generator is left in the others; val keeps
         reals, seen fakes and processed reals in all sharing profiles, train the reals and seen fakes before
-        sharing. DftError for a set without folds and for a k that it does not have.
+        sharing. None is the set with the splits of its own, as it is. DftError for a set without folds and for a k
+        that it does not have.
         """
+        if k is None:
+            return self
         n = self.folds
         if n == 0:
             raise DftError(

@@ -120,7 +120,7 @@ class _Counts:
 
 
 def _count(index: DataIndex, group: Group) -> _Counts:
-    rows = (index if group.fold is None else index.of_fold(group.fold)).images
+    rows = index.of_fold(group.fold).images
     before = [r for r in rows if r.sharing == PRE and not r.is_control]
     return _Counts(
         train=sum(r.split == "train" for r in before),

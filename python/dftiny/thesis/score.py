@@ -46,8 +46,7 @@ def score(group: Group, conditions: Sequence[str], data: Path, folder: Path, out
     import torch
 
     torch.set_num_threads(1)
-    whole = load_index(data)
-    index = whole if group.fold is None else whole.of_fold(group.fold)
+    index = load_index(data).of_fold(group.fold)
     rows = [r for r in index.images if r.split in ("val", "test") and r.sharing in conditions]
     if not {"val", "test"} <= {r.split for r in rows}:
         raise DftError(f"{data} has no validation or no test images", "build the data again")

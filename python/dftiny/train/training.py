@@ -148,7 +148,7 @@ def train(
     parents = {"data": read_manifest(data, "data").digest}
     if begin is not None:
         parents["checkpoint"] = begin.sha256
-    index = load_index(data) if fold is None else load_index(data).of_fold(fold)
+    index = load_index(data).of_fold(fold)
     conditions = conditions_in(index, plan)
     if plan.method != SIMCLR:
         check_validation(index, data)
