@@ -248,10 +248,12 @@ def read_manifest(folder: Path, stage: str | None = None, *, verify: bool = True
 
     Raises DftError when it is missing, malformed or of another stage, CheckFailed when a file was changed.
     """
-    maker = f"dftiny {MADE_BY.get(stage, stage)}" if stage else ""
-    hint = f"give the folder that `{maker}` wrote" if stage else "give a stage's folder"
+    hint, first = "give a stage's folder", ""
+    if stage is not None:
+        maker = f"`dftiny {MADE_BY.get(stage, stage)}`"
+        hint, first = f"give the folder that {maker} wrote", f"run {maker} first, or "
     if not folder.exists():
-        raise DftError(f"there is no folder {folder}", f"run `{maker}` first, or {hint}" if stage else hint)
+        raise DftError(f"there is no folder {folder}", first + hint)
     if not folder.is_dir():
         raise DftError(f"{folder} is not a folder", hint)
     if not (folder / MANIFEST).exists():

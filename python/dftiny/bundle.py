@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 ENGINE = "aot"
 VERDICT = verdicts.NAME
-BUNDLE, MODEL, ONNX, GATES, BUDGET = "bundle.json", "model.tflite", "model.onnx", "gates.json", "budget.json"
+BUNDLE, MODEL, GATES, BUDGET = "bundle.json", "model.tflite", "gates.json", "budget.json"
 GOLDEN_INPUTS, GOLDEN_OUTPUTS = "golden/inputs.npy", "golden/outputs.npy"
 MIN_GOLDEN = 4
 CHECKPOINT = "checkpoint.safetensors"

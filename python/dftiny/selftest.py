@@ -18,6 +18,7 @@ from dftiny.bench.run import Boards, local_boards, port_boards
 from dftiny.errors import CheckFailed, DftError
 from dftiny.fault import FaultRecord, fault_text, read_fault
 from dftiny.link.device import Device, Hello
+from dftiny.link.messages import cause_name
 from dftiny.link.questions import Questions
 from dftiny.link.transport import Transport
 
@@ -107,10 +108,9 @@ def text(report: Report, build_dir: Path | None) -> str:
     """The table."""
     hello = report.hello
     speed = f", {hello.tick_hz / 1e6:.0f} MHz" if hello.tick_hz else ""
-    causes = {code: name for name, code in spec.protocol()["reset_cause"].items()}
     lines = [
         f"{hello.board}, engine {hello.engine}{speed}, id {hello.uid.hex()}, "
-        f"started by {causes.get(hello.reset_cause, 'unknown')}"
+        f"started by {cause_name(hello.reset_cause)}"
     ]
     for o in report.outcomes:
         lines.append(

@@ -23,7 +23,6 @@ LARGEST_SIDE = 30_000  # pixels: a strip of them would pass MAX_PIXELS and still
 _RIFF_BYTES, _FRAME_BYTES = 12, 16
 _CHUNKS_MAX = 64
 _PNG_DEPTH_AT = 24
-DEEP = "16 bits a channel: the upper 8 were looked at"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +81,9 @@ def _decoded(path: Path, image: object) -> Picture:
         notes.append(f"animated: only the first of {frames} frames was looked at")
     lossy = image.format == "JPEG" or (image.format == "WEBP" and not _lossless_webp(path))
     orientation = int(image.getexif().get(EXIF_ORIENTATION, 1))
-    deep = _deep(path)  # before decoding: Pillow keeps the upper byte of coloured ones and does not say so
+    if _deep(path):  # Pillow keeps the upper byte of coloured ones and does not say so
+        notes.append("16 bits a channel: the upper 8 were looked at")
     pixels, how = _rgb(image)
-    notes += [DEEP] if deep and DEEP not in how else []
     return Picture(path, pixels, orientation if 1 <= orientation <= 8 else 1, lossy, (*notes, *how))
 
 
@@ -104,7 +103,7 @@ def _rgb(image: object) -> tuple[NDArray[np.uint8], list[str]]:
     if mode.startswith(("I", "F")):
         # PNG has 16-bit grey only; its upper byte is what an 8-bit copy would hold.
         upper = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(upper[:, :, None], 3, axis=2), [DEEP, "grey"]
+        return np.repeat(upper[:, :, None], 3, axis=2), ["grey"]
     notes = []
     if mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         notes.append("transparency was left out")
