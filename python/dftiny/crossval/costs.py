@@ -5,7 +5,7 @@ Costs are of the first finished round's bundle, as its budget says: folds differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from dftiny.artifact import read_json, read_manifest
 from dftiny.bundle import BUDGET
 from dftiny.crossval.fold import BUNDLE, TRAIN
-from dftiny.data.sharing import PRE
 from dftiny.errors import DftError
 from dftiny.thesis.pool import Figure
 from dftiny.thesis.results import INT8, Results
@@ -22,7 +21,7 @@ from dftiny.thesis.tables import short
 
 COLUMNS = ("recipe", "rounds", "parameters", "MACs", "flash, bytes", "RAM, bytes", "instructions")
 NOTES = (
-    "a tile of 128 px on the STM32H743, our engine: flash = weights, code and all other constants; RAM = activations with",
+    "{what}, our engine: flash = weights, code and all other constants; RAM = activations with",
     "the resident input; instructions as the cost model estimates them. int8 balanced accuracy (95 % by photograph), reals",
     "against the seen generators, thresholds from each condition's validation images",
 )
@@ -30,9 +29,12 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What the net of `rounds` rounds takes: counts, bytes, and instructions a tile, None where no model estimates them."""
+    """What the net of `rounds` rounds takes on the chip `target`: counts, bytes, and instructions a tile of `tile_px`,
+    None where no model estimates them."""
 
     rounds: int
+    target: str
+    tile_px: int
     parameters: int
     macs: int
     flash_bytes: int
@@ -43,11 +45,13 @@ class Cost:
 def cost_of(place: Path, rounds: int) -> Cost:
     """The cost of the net of the round in `place`, one of `rounds`. DftError when its stages lack what a budget holds."""
     budget: dict[str, Any] = read_json(place / BUNDLE / BUDGET, "budget")
-    trained = read_manifest(place / TRAIN).metrics
+    trained = read_manifest(place / TRAIN)
     try:
         return Cost(
             rounds,
-            int(trained["parameters"]),
+            str(budget["target"]),
+            int(trained.config["recipe"]["tile"]),
+            int(trained.metrics["parameters"]),
             int(budget["macs"]),
             int(budget["flash_bytes"]),
             int(budget["ram_bytes"]),
@@ -65,9 +69,20 @@ def cost_table(costs: Sequence[tuple[str, Cost, Results]]) -> tuple[Table, list[
         (recipe, *_counts(cost), *(_accuracy(results, recipe, c) for c in conditions))
         for recipe, cost, results in ordered
     )
-    columns = (*COLUMNS, *(c if c == PRE else short(c) for c in conditions))
+    columns = (*COLUMNS, *map(short, conditions))
     values = [{"recipe": recipe, **vars(cost)} for recipe, cost, _ in ordered]
-    return Table("of costs", "accuracy against what it takes, a row a recipe", columns, rows, NOTES), values
+    notes = (NOTES[0].format(what=_what({recipe: cost for recipe, cost, _ in ordered})), *NOTES[1:])
+    return Table("of costs", "accuracy against what it takes, a row a recipe", columns, rows, notes), values
+
+
+def _what(costs: Mapping[str, Cost]) -> str:
+    """What the counts are of: tile and chip, and which recipes' where these differ."""
+    recipes: dict[str, list[str]] = {}
+    for recipe, cost in costs.items():
+        recipes.setdefault(f"a tile of {cost.tile_px} px on the {cost.target.upper()}", []).append(recipe)
+    if len(recipes) == 1:
+        return next(iter(recipes))
+    return ", ".join(f"{what} ({' '.join(who)})" for what, who in recipes.items())
 
 
 def _counts(cost: Cost) -> tuple[str, ...]:

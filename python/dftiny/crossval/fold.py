@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dftiny import graph as graphs
 from dftiny import spec
-from dftiny.artifact import atomic_write, new_folder, read_manifest, write_manifest
+from dftiny.artifact import atomic_write, read_manifest
 from dftiny.bundle import MODEL, export
 from dftiny.data.calibration import calibration_rows, calibration_tiles
 from dftiny.data.index import ImageRow, load_index, read_image
@@ -24,7 +24,7 @@ from dftiny.data.tiles import image_logit, tiles
 from dftiny.diagnose import Cures
 from dftiny.export.source import Reading
 from dftiny.thesis.results import FLOAT, INT8
-from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
+from dftiny.thesis.sheet import Sheet, columns_of, write_scores
 from dftiny.thesis.work import log_into
 from dftiny.verdict.study import Judge
 from dftiny.verdict.study import int8_judge as of_graph
@@ -72,16 +72,20 @@ def judge_round(this: Round, data: Path) -> None:
         # Thresholds come from reals and generators' fakes: the validation part's controls are not looked at.
         rows = [r for r in index.images if r.split == "test" or (r.split == "val" and not r.is_control)]
         _export(this, data, index.images)
-        conditions = (PRE, *(p for p in PROFILES if any(r.sharing == p for r in rows)))
+        conditions = (PRE, *platforms(rows))
         logits = image_logits(data, rows, {FLOAT: float_judge(this.place), INT8: int8_judge(this.place)})
         net = str(read_manifest(this.place / TRAIN).config["recipe"]["net"])
         sheet = Sheet(
             net, this.fold, this.seed, conditions, **columns_of(rows), logits=logits, history={}
         )  # fmt: skip
         parents = {s: read_manifest(this.place / s).digest for s in (TRAIN, BUNDLE)}
-        with new_folder(this.place / SCORES, stage=STAGE) as folder:
-            save_sheet(folder / SHEET, sheet)
-            write_manifest(folder, STAGE, files=[SHEET], parents=parents, config=this.config)
+        write_scores(this.place / SCORES, sheet, parents=parents, config=this.config)
+
+
+def platforms(rows: Sequence[ImageRow]) -> tuple[str, ...]:
+    """The sharing profiles among the images, in their usual order."""
+    found = {r.sharing for r in rows}
+    return tuple(p for p in PROFILES if p in found)
 
 
 def _export(this: Round, data: Path, rows: Sequence[ImageRow]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dftiny import spec
 from dftiny.artifact import canonical_json, read_json, read_manifest, write_json
-from dftiny.crossval.fold import SCORES, Round, judge_round, train_round
+from dftiny.crossval.fold import SCORES, Round, judge_round, platforms, train_round
 from dftiny.crossval.report import SETTING, report
-from dftiny.crossval.tune import STEPS, Tuning, check_tuning, platforms, tuning_jobs
+from dftiny.crossval.tune import STEPS, Tuning, check_tuning, tuning_jobs
 from dftiny.data.index import load_index
 from dftiny.diagnose import Cures
 from dftiny.errors import CheckFailed, DftError

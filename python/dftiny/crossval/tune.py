@@ -6,20 +6,20 @@ all gives up, and export changes both alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dftiny import spec
-from dftiny.artifact import canonical_json, new_folder, read_manifest, write_manifest
+from dftiny.artifact import canonical_json, read_manifest
 from dftiny.crossval.fold import SCORES, TRAIN, Round, float_judge, image_logits
 from dftiny.data.index import ImageRow, load_index
-from dftiny.data.sharing import PRE, PROFILES
+from dftiny.data.sharing import PRE
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis.jobs import Job
 from dftiny.thesis.results import FLOAT
-from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
+from dftiny.thesis.sheet import STAGE, Sheet, columns_of, write_scores
 from dftiny.thesis.work import log_into
 
 TUNED = "tuned"
@@ -100,22 +100,14 @@ def _judge(this: Tuning, data: Path) -> None:
     sheet = Sheet(
         net, this.round.fold, this.round.seed, (this.sharing,), **columns_of(rows), logits=logits, history={}
     )  # fmt: skip
-    parents: Mapping[str, str] = {
+    parents = {
         "start": read_manifest(this.round.place / TRAIN).digest,
         TRAIN: read_manifest(this.place / TRAIN).digest,
     }
-    with new_folder(this.place / SCORES, stage=STAGE) as folder:
-        save_sheet(folder / SHEET, sheet)
-        write_manifest(folder, STAGE, files=[SHEET], parents=parents, config=this.config)
+    write_scores(this.place / SCORES, sheet, parents=parents, config=this.config)
 
 
 def _looked_at(row: ImageRow, sharing: str) -> bool:
     """Validation and test images of the platform, reals and fakes of the generators that were trained on."""
     plain = not row.is_control and (row.label == "real" or row.seen)
     return row.split in ("val", "test") and row.sharing == sharing and plain
-
-
-def platforms(rows: Sequence[ImageRow]) -> tuple[str, ...]:
-    """The sharing profiles of the data, in their usual order."""
-    found = {r.sharing for r in rows}
-    return tuple(p for p in PROFILES if p in found)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import new_folder, read_manifest, tool_versions, write_manifest
+from dftiny.artifact import read_manifest, tool_versions
 from dftiny.data.index import DataIndex, ImageRow, load_index, read_image
 from dftiny.data.tiles import image_logit, tiles
 from dftiny.errors import DftError
 from dftiny.thesis.grid import Group
 from dftiny.thesis.history import Linear, fit_heads, training_tiles
 from dftiny.thesis.results import BACKBONES, HEADS
-from dftiny.thesis.sheet import SHEET, STAGE, Sheet, columns_of, save_sheet
+from dftiny.thesis.sheet import Sheet, columns_of, write_scores
 
 if TYPE_CHECKING:
     from torch import nn
@@ -129,19 +129,16 @@ def _learn(
 
 
 def _write(out: Path, sheet: Sheet, data: Path, checkpoints: dict[str, str]) -> None:
-    with new_folder(out, stage=STAGE) as folder:
-        save_sheet(folder / SHEET, sheet)
-        write_manifest(
-            folder,
-            STAGE,
-            files=[SHEET],
-            parents={"data": read_manifest(data, "data").digest, **checkpoints},
-            config={
-                "net": sheet.net,
-                "fold": sheet.fold,
-                "seed": sheet.seed,
-                "conditions": list(sheet.conditions),
-            },
-            metrics={"images": len(sheet.target), "features": sheet.features},
-            tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
-        )
+    write_scores(
+        out,
+        sheet,
+        parents={"data": read_manifest(data, "data").digest, **checkpoints},
+        config={
+            "net": sheet.net,
+            "fold": sheet.fold,
+            "seed": sheet.seed,
+            "conditions": list(sheet.conditions),
+        },
+        metrics={"images": len(sheet.target), "features": sheet.features},
+        tools=tool_versions("torch", "numpy", "pillow", "scikit-learn"),
+    )

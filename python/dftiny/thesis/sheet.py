@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dftiny.artifact import atomic_write, read_manifest
+from dftiny.artifact import atomic_write, new_folder, read_manifest, write_manifest
 from dftiny.data.index import CONTROLS, ImageRow
 from dftiny.errors import DftError
 
@@ -73,6 +73,23 @@ def save_sheet(path: Path, sheet: Sheet) -> None:
     where = np.array([sheet.net, *map(str, (sheet.fold, sheet.seed, sheet.features))])
     with atomic_write(path) as f:
         np.savez_compressed(f, where=where, conditions=np.array(sheet.conditions), **arrays)
+
+
+def write_scores(
+    out: Path,
+    sheet: Sheet,
+    *,
+    parents: Mapping[str, str],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+    tools: Mapping[str, str] | None = None,
+) -> None:
+    """Write the sheet as the `scores` stage `out`, with what its manifest says besides."""
+    with new_folder(out, stage=STAGE) as folder:
+        save_sheet(folder / SHEET, sheet)
+        write_manifest(
+            folder, STAGE, files=[SHEET], parents=parents, config=config, metrics=metrics, tools=tools
+        )
 
 
 def load_sheet(folder: Path) -> Sheet:

@@ -123,13 +123,9 @@ def conditions_of(recipe: Recipe, delivered: Collection[str]) -> Conditions:
     DftError when that cannot be done.
     """
     others = tuple(sorted(set(delivered) - {PRE}))
-    if recipe.sharing == MIXED:
-        return Conditions(
-            (PRE, *(others or PROFILES)), () if others else tuple(PROFILES), recipe.jpeg, recipe.moved
-        )
-    if recipe.sharing == PRE or recipe.sharing in others:
-        return Conditions((recipe.sharing,), (), recipe.jpeg, recipe.moved)
-    if recipe.sharing not in PROFILES:
+    wanted = (PRE, *(others or PROFILES)) if recipe.sharing == MIXED else (recipe.sharing,)
+    imitated = tuple(name for name in wanted if name not in (PRE, *others))
+    if not set(imitated) <= set(PROFILES):
         known = (PRE, MIXED, *PROFILES, *others)
         raise DftError(f"unknown sharing {recipe.sharing!r}", f"known here: {', '.join(known)}")
-    return Conditions((recipe.sharing,), (recipe.sharing,), recipe.jpeg, recipe.moved)
+    return Conditions(wanted, imitated, recipe.jpeg, recipe.moved)

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from dftiny.artifact import read_json, write_json
+from dftiny.crossval.costs import Cost, cost_table
 from dftiny.crossval.fold import BUNDLE, SCORES, TRAIN
 from dftiny.crossval.report import RESULTS, SETTING, TABLES, report
 from dftiny.crossval.run import Wishes, _jobs, _rounds, crossval
 from dftiny.errors import DftError
+from dftiny.thesis.results import measure
 from dftiny.thesis.sheet import load_sheet
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
@@ -78,13 +80,24 @@ def test_every_recipe_has_a_row_of_accuracy_against_cost(done: Path, tmp_path: P
     first, second = read_json(out / RESULTS, "results")["costs"]
     assert (first["recipe"], first["macs"], first["ram_bytes"]) == ("small", 1000, 2000)
     assert second == {
-        "recipe": "phinet_demo", "rounds": 1, "parameters": 52541, "macs": budget["macs"],
+        "recipe": "phinet_demo", "rounds": 1, "target": "stm32h743", "tile_px": 128, "parameters": 52541, "macs": budget["macs"],
         "flash_bytes": budget["flash_bytes"], "ram_bytes": budget["ram_bytes"],
         "instructions": budget["instructions_estimated"],
     }  # fmt: skip
     lines = (out / TABLES).read_text().splitlines()
     rows = [n for n in lines if n.startswith("| small | 1 |")]
     assert len(rows) == 1 and "| 1,000 |" in rows[0] and "| – |" in rows[0]
+    assert any(n.startswith("- a tile of 128 px on the STM32H743, our engine:") for n in lines)
+
+
+def test_the_table_of_costs_says_which_tile_and_chip_each_row_is_of() -> None:
+    cost = Cost(1, "stm32h743", 128, 5, 6, 7, 8, None)
+    other = replace(cost, tile_px=96, macs=9)
+    nothing = measure([], {})
+    table, _ = cost_table([("large", other, nothing), ("small", cost, nothing)])
+    assert table.notes[0].startswith(
+        "a tile of 128 px on the STM32H743 (small), a tile of 96 px on the STM32H743 (large), our engine"
+    )
 
 
 def test_what_cannot_be_run_is_refused(data: Path, done: Path, tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from dftiny.artifact import MANIFEST, read_json, read_manifest, write_manifest
+from dftiny.cli import cli
 from dftiny.crossval.fold import SCORES, TRAIN
 from dftiny.crossval.report import RESULTS, TABLES, report
 from dftiny.crossval.run import Wishes, _jobs, _rounds, _tunings, crossval
-from dftiny.crossval.tune import TUNED
+from dftiny.crossval.tune import STEPS, TUNED
 from dftiny.crossval.tuned import Pair, tuned_tables
 from dftiny.errors import DftError
 from dftiny.thesis.sheet import Sheet, load_sheet
@@ -91,6 +93,11 @@ def test_the_copy_of_another_net_is_neither_kept_nor_shown(tuned: Path, data: Pa
     assert missing(out, data, WISHES) == ["phinet_demo fold 1 finetune_all facebook-like"]
     report(out)
     assert "tuned per platform" not in (out / TABLES).read_text()
+
+
+def test_the_help_says_the_steps_that_a_tuning_takes() -> None:
+    said = CliRunner().invoke(cli, ["crossval", "--help"]).output
+    assert f"instead of {STEPS}." in " ".join(said.split())
 
 
 def test_recipes_that_tune_nothing_are_refused(data: Path, tmp_path: Path) -> None:

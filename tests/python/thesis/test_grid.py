@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fold_set import fold_set
 
 from dftiny import spec
-from dftiny.artifact import read_json, read_manifest, write_manifest
-from dftiny.data.index import INDEX, DataIndex, ImageRow, save_index
+from dftiny.artifact import read_json, read_manifest
+from dftiny.data.index import DataIndex, ImageRow
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis import run as running
 from dftiny.thesis.grid import SCORES, Piece, grid, key_of
@@ -26,7 +27,6 @@ from dftiny.thesis.report import RESULTS, SETTING, TABLES, report, save_setting
 from dftiny.thesis.run import Wishes, reproduce
 from dftiny.thesis.sheet import load_sheet
 
-SHARED = ("pre", "facebook-like")
 PACE = Pace(
     {n: {"train": 0.01, "forward": 0.004} for n in ("resnet_demo", "phinet_demo", "micronet_h743")},
     dict.fromkeys(spec.names("recipes"), 0.001),
@@ -34,40 +34,10 @@ PACE = Pace(
 )
 
 
-def row(fold: int, kind: str, sharing: str, pixels: np.ndarray, folder: Path) -> ImageRow:
-    from dftiny.data.demo import png
-
-    name = f"photo{fold}.{kind}.{sharing}"
-    content = png(pixels)
-    (folder / f"{name}.png").write_bytes(content)
-    label = "fake" if kind.startswith("gen") else "real"
-    digest = hashlib.sha256(content).hexdigest()
-    where = {
-        "id": f"photo{fold}.{kind}" + ("" if sharing == "pre" else ".fb"),
-        "split": "test",
-        "source": f"photo{fold}",
-    }
-    return ImageRow(
-        **where, label=label, kind=kind, seen=kind in ("real", "gen_a"), sharing=sharing, file=f"{name}.png",
-        sha256=digest, fold=fold,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three photographs of noise, a fold each, 64 px: real, a seen and a held-out fake, a blurred real; two sharings."""
-    folder = tmp_path_factory.mktemp("grid") / "data"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    rows = [
-        row(fold, kind, sharing, rng.integers(low, 200, (64, 64, 3), dtype=np.uint8), folder)
-        for fold in range(3)
-        for kind, low in (("real", 0), ("gen_a", 100), ("gen_new", 90), ("blur", 20))
-        for sharing in SHARED
-    ]
-    save_index(folder, DataIndex("noise", 32, tuple(rows)))
-    write_manifest(folder, "data", files=[INDEX])
-    return folder
+    """Photographs of four tiles of 32 px."""
+    return fold_set(tmp_path_factory.mktemp("grid") / "data", side=64, tile=32)
 
 
 def index_of(folds: int = 5) -> DataIndex:

@@ -74,6 +74,14 @@ def test_real_and_fake_of_a_pair_are_moved_alike() -> None:
     assert len(phases) > 3
 
 
+@pytest.mark.parametrize("delivered", [(), ("telegram-like",)])
+@pytest.mark.parametrize("sharing", ["pre", "telegram-like", "mixed"])
+def test_pairs_of_every_sharing_are_moved(sharing: str, delivered: tuple[str, ...]) -> None:
+    conditions = conditions_of(_recipe(sharing=sharing), delivered)
+    rng = np.random.default_rng(0)
+    assert all(conditions.draw(rng).move is not None for _ in range(20))
+
+
 def test_moved_pairs_are_shared_afterwards() -> None:
     image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     pool = Pool(((Place(image, (image,)),),))
@@ -94,6 +102,9 @@ def test_a_recipe_that_moves_nothing_draws_what_it_always_drew() -> None:
     tiles, _ = batch(pool, _recipe(moved=0.0), 0, 1)
     grid = {image[y : y + TILE, x : x + TILE].tobytes() for y in range(0, 193, 8) for x in range(0, 193, 8)}
     assert all(t.tobytes() in grid for t in tiles)
+    before = rng.bit_generator.state
+    assert conditions_of(_recipe(moved=0.0), ()).draw(rng).move is None
+    assert rng.bit_generator.state == before
     assert "moved" not in _recipe(moved=0.0).values()
     assert _recipe(moved=0.25).values()["moved"] == 0.25
 
