@@ -110,7 +110,7 @@ def read_json(path: Path, what: str = "file") -> Any:
     except OSError as e:
         raise DftError(f"cannot read {what} {path}: {e.strerror}") from e
     except ValueError as e:
-        raise DftError(f"{path} is not a valid JSON {what}: {e}") from e
+        raise DftError(f"{path} is not a valid JSON {what}: {e}", "copy or make it again") from e
 
 
 @contextlib.contextmanager
@@ -262,9 +262,9 @@ def read_manifest(folder: Path, stage: str | None = None, *, verify: bool = True
     try:
         manifest = _manifest(value)
     except (KeyError, TypeError) as e:
-        raise DftError(f"{folder / MANIFEST} is not a dftiny manifest (missing {e})") from e
+        raise DftError(f"{folder / MANIFEST} is not a dftiny manifest (missing {e})", hint) from e
     if stage is not None and manifest.stage != stage:
-        raise DftError(f"{folder} holds a {manifest.stage} stage, not {stage}")
+        raise DftError(f"{folder} holds a {manifest.stage} stage, not {stage}", hint)
     if verify:
         _verify(folder, manifest, value)
     return manifest

@@ -242,6 +242,8 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--rates-only", action="store_true", help="no faults: only how fast it is")
     args = parser.parse_args(arguments)
+    if args.tiles < 1 or args.tile < 8:
+        parser.error("--tiles is at least 1, --tile at least 8")
     failed = 0
     with TemporaryDirectory(prefix="dftiny-link-") as folder:
         bed = make_bed(Path(folder) / "small", args.tile)

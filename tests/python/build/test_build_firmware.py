@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ def test_a_missing_toolchain_names_its_package(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DftError, match=r"cmake was not found; install it: sudo apt install cmake"):
         build(None, "nucleo_h743zi", tmp_path / "out", engine="echo")
+
+
+def test_the_measure_of_code_names_the_missing_compiler(tmp_path: Path) -> None:
+    tool = spec.tree_dir() / "tools/code_size"
+    done = subprocess.run(
+        [sys.executable, tool, "--check"],
+        check=False,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tools/code_size: arm-none-eabi-gcc was not found; install it: ")
+    assert done.stderr.count("\n") == 1
 
 
 def with_sources(bundle: Path, model: str) -> Path:

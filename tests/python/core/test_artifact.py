@@ -71,11 +71,14 @@ def test_malformed_manifest_is_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(DftError) as e:
         artifact.read_manifest(tmp_path)
     assert "\n" not in str(e.value)
+    assert e.value.hint
 
 
 def test_wrong_stage(tmp_path: Path) -> None:
     stage(tmp_path)
-    with pytest.raises(DftError, match="holds a train stage, not data"):
+    with pytest.raises(
+        DftError, match="holds a train stage, not data; give the folder that `dftiny data` wrote"
+    ):
         artifact.read_manifest(tmp_path, "data")
 
 
