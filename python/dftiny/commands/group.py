@@ -62,6 +62,34 @@ def data_option() -> Callable[..., Any]:
     return click.option("--data", type=FOLDER, default=RUNS / "data", show_default=True, help="Data folder.")
 
 
+class _Folds(click.ParamType):
+    """Folds by their numbers, one or several: "0" or "0,2,3"."""
+
+    name = "folds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        parts = str(value).split(",")
+        if not all(p.isascii() and p.isdigit() and len(p) < 4 for p in parts):
+            self.fail(f"{value!r} is no fold, nor a list of folds like 0,2", param, ctx)
+        return tuple(int(p) for p in parts)
+
+
+def fold_option() -> Callable[..., Any]:
+    """Some of a data set's folds, for commands that otherwise take all of them."""
+    return click.option(
+        "--fold",
+        "--folds",
+        "folds",
+        multiple=True,
+        type=_Folds(),
+        metavar="K",
+        callback=lambda _ctx, _param, given: tuple(k for some in given for k in some),
+        help="Only this fold (may repeat, or be a list: 0,2).",
+    )
+
+
 class _InStageOrder(click.Group):
     """Lists the commands in the order they are written here: the order of the stages."""
 

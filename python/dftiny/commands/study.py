@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dftiny.commands.group import RUNS, cli, data_option, examples, out_option
+from dftiny.commands.group import RUNS, cli, data_option, examples, fold_option, out_option
 
 # The recipes of the released nets for all platforms.
 RELEASED = ("phinet_h743", "micronet_h743")
@@ -25,22 +25,27 @@ def reproduce() -> None:
     epilog=examples(
         "dftiny data --folds 5 --out folds",
         "dftiny reproduce thesis --data folds --quick          small nets, two folds",
+        "dftiny reproduce thesis --data folds --small          the same nets in every fold, and with three seeds",
         "dftiny reproduce thesis --data folds --plan           how long the full grid will take",
         "dftiny reproduce thesis --report                      the tables again, from what is there",
     )
 )
 @out_option(RUNS / "thesis")
 @data_option()
-@click.option("--quick", is_flag=True, help="Small nets, fewer folds and steps.")
+@click.option("--quick", "grid", flag_value="quick", help="Small nets and short cells, two folds, one seed.")
+@click.option(
+    "--small",
+    "grid",
+    flag_value="small",
+    help="Small nets and short cells, all folds, three seeds (one above 0.5 M parameters).",
+)
 @click.option(
     "--nets",
     multiple=True,
     metavar="NET",
     help="Only this net (may repeat), by the thesis' name or ours; PhiNet=phinet_thesis for another.",
 )
-@click.option(
-    "--folds", multiple=True, type=click.IntRange(0), metavar="K", help="Only this fold (may repeat)."
-)
+@fold_option()
 @click.option("--seeds", type=click.IntRange(1, 100), help="Seeds of each net instead of the grid's.")
 @click.option("--steps", type=click.IntRange(2), help="Steps of every cell instead of the grid's.")
 @click.option(
@@ -66,7 +71,7 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
     if only_report:
         report(out)
     else:
-        reproduce(data, out, Wishes(**wishes), plan_only=plan_only)
+        reproduce(data, out, Wishes(**{**wishes, "grid": wishes["grid"] or "full"}), plan_only=plan_only)
 
 
 @cli.command(
@@ -81,7 +86,7 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
 @out_option(RUNS / "crossval")
 @data_option()
 @click.option("--recipe", "recipes", multiple=True, help="Recipe by name or .toml file (may repeat).")
-@click.option("--fold", "folds", multiple=True, type=click.IntRange(0), help="Only this fold (may repeat).")
+@fold_option()
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every round.")
 @click.option("--steps", type=click.IntRange(2), help="Steps instead of the recipe's.")
 @click.option(

@@ -109,13 +109,13 @@ def grid(
     steps: int | None = None,
     weights: Sequence[str] = (),
 ) -> Grid:
-    """The grid `name` ("full" or "quick") on the data set `index`.
+    """The grid `name` ("full", "small" or "quick") on the data set `index`.
 
     `nets` (the thesis' names, presets, or NAME=PRESET) and `folds` choose among what there is, `seeds` and `steps` override.
     `weights` (NAME=FILE) are public ones to begin with: then "supervised" is the thesis' frozen backbone and a head.
     DftError for a name, a fold or a file that there is not.
     """
-    wanted = spec.thesis()["grid"][name]
+    wanted = setting_of(name)
     conditions = conditions_of(index)
     chosen = _nets(wanted["nets"], nets)
     public = _weights(weights, chosen)
@@ -127,6 +127,13 @@ def grid(
         for seed in range(seeds or _seeds(wanted, preset))
     ]
     return Grid(name, chosen, conditions, tuple(groups))
+
+
+def setting_of(name: str) -> Mapping[str, Any]:
+    """What spec/thesis.toml says of the grid `name`; what it leaves out is as in the grid that it is like."""
+    grids = spec.thesis()["grid"]
+    own = grids[name]
+    return {**grids[own["like"]], **own} if "like" in own else own
 
 
 def conditions_of(index: DataIndex) -> tuple[str, ...]:

@@ -84,7 +84,9 @@ def report(out: Path) -> None:
 
 def _heading(setting: dict[str, Any], sheets: Sequence[Sheet]) -> list[str]:
     """What stands over the tables: the data set's name, what is scored, how much of the grid is there, and how long it learnt."""
-    pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in setting["nets"].items())
+    pairs = ", ".join(
+        f"{ours} for {theirs} ({_seeds(setting['groups'], ours)})" for theirs, ours in setting["nets"].items()
+    )
     judged = len({str(s) for sheet in sheets for s in sheet.source[sheet.split == "test"]})
     steps = ", ".join(f"{k} {v}" for k, v in setting["steps"].items())
     lines = [
@@ -106,6 +108,12 @@ def _heading(setting: dict[str, Any], sheets: Sequence[Sheet]) -> list[str]:
         "no public weights: supervised trains the whole net, the thesis a head on frozen ImageNet backbones"
     ]
     return lines + ([f"steps of a cell, where not the recipe's: {steps}"] if steps else [])
+
+
+def _seeds(groups: Sequence[str], net: str) -> str:
+    """How many seeds a net has, from the names of its rounds: "phinet_demo/fold0.seed2"."""
+    count = len({g.rpartition("seed")[2] for g in groups if g.startswith(f"{net}/")})
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def _with_cost(table: Table, sheets: Sequence[Sheet]) -> Table:

@@ -27,7 +27,7 @@ DONE = "cells.json"
 class Wishes:
     """What `dftiny reproduce thesis` was asked for; see its options."""
 
-    quick: bool = False
+    grid: str = "full"
     nets: tuple[str, ...] = ()
     folds: tuple[int, ...] = ()
     seeds: int | None = None
@@ -41,9 +41,8 @@ def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False)
     _claim(out)
     digest = read_manifest(data, "data").digest
     index = load_index(data)
-    name = "quick" if wishes.quick else "full"
     wanted = grid(
-        name,
+        wishes.grid,
         index,
         nets=wishes.nets,
         folds=wishes.folds,

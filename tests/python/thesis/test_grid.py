@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from fold_set import fold_set
 
 from dftiny import spec
 from dftiny.artifact import read_json, read_manifest
+from dftiny.cli import cli
 from dftiny.data.index import DataIndex, ImageRow
 from dftiny.errors import CheckFailed, DftError
 from dftiny.thesis import run as running
@@ -73,7 +75,7 @@ def test_the_tables_name_the_steps_of_every_method_apart(tmp_path: Path) -> None
     index = index_of()
     save_setting(tmp_path, grid("quick", index), index, "0")
     steps = read_json(tmp_path / SETTING, "grid")["steps"]
-    assert steps == dict(spec.thesis()["grid"]["quick"]["steps"])
+    assert steps == dict(spec.thesis()["grid"]["small"]["steps"])
     assert steps["simclr"] != steps["simclr_unfrozen"]
 
 
@@ -83,6 +85,25 @@ def test_large_nets_get_one_seed_and_small_ones_three() -> None:
     assert {g.net for g in full.groups} == {"resnet50", "phinet_h743", "micronet_h743"}
     assert {g.seed for g in full.groups} == {0}  # all three are above half a million parameters
     assert {g.seed for g in grid("full", index_of(), seeds=3).groups} == {0, 1, 2}
+
+
+def test_the_small_grid_goes_on_where_the_quick_one_ends() -> None:
+    quick, small = grid("quick", index_of()), grid("small", index_of())
+    assert set(quick.groups) < set(small.groups)
+    places = {(g.net, g.fold, g.seed) for g in small.groups}
+    seeds = {"resnet_demo": 1, "phinet_demo": 3, "micronet_h743": 1}
+    assert places == {(net, k, s) for net, n in seeds.items() for k in range(5) for s in range(n)}
+
+
+def test_the_command_takes_a_list_of_folds_and_knows_its_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Wishes] = []
+    monkeypatch.setattr(running, "reproduce", lambda _data, _out, wishes, **_: asked.append(wishes))
+    for words in (["--small", "--fold", "0,2", "--folds", "4"], ["--quick"], []):
+        assert CliRunner().invoke(cli, ["reproduce", "thesis", *words]).exit_code == 0
+    assert [w.grid for w in asked] == ["small", "quick", "full"]
+    assert [w.folds for w in asked] == [(0, 2, 4), (), ()]
+    for odd in ("0,", "x", "-1", "0-3"):
+        assert CliRunner().invoke(cli, ["reproduce", "thesis", "--fold", odd]).exit_code == 2
 
 
 def test_choices_and_their_errors() -> None:
@@ -262,7 +283,7 @@ def test_a_tiny_grid_for_real(
 ) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
     out = tmp_path / "grid"
-    wishes = Wishes(quick=True, nets=("PhiNet",), folds=(0, 1), steps=2)
+    wishes = Wishes("quick", nets=("PhiNet",), folds=(0, 1), steps=2)
     reproduce(data, out, wishes, plan_only=True)
     assert not (out / SETTING).exists() and "16 cells to train and 2 sheets" in capsys.readouterr().out
 
@@ -309,6 +330,7 @@ def check_report(out: Path, text: str) -> None:
         assert f"Table 4.{number}: " in text
     assert text.index("data set: noise") < text.index("Table 4.1")
     assert "2 of 2 rounds finished, 2 photographs tested" in text
+    assert "phinet_demo for PhiNet (1 seed)" in text
     assert "tiles of 32x32 px" in text and "phinet_demo on the chip:" in text
     assert (out / TABLES).read_text().count("### Table") == text.count("Table ") >= 14
     figures = read_json(out / RESULTS)["figures"]
@@ -331,6 +353,6 @@ def check_report(out: Path, text: str) -> None:
 def test_foreign_folders_and_empty_ones_are_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DftError, match="holds no grid"):
-        reproduce(data, tmp_path, Wishes(quick=True))
+        reproduce(data, tmp_path, Wishes("quick"))
     with pytest.raises(DftError, match="holds no grid"):
         report(tmp_path / "nothing")
