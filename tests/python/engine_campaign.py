@@ -21,6 +21,7 @@ import numpy as np
 from graph_file import tflite_bytes
 from host_model import FIRMWARE, FLAGS, INCLUDES, REPO, run_tool
 from random_blocks import block_graph, lively
+from random_chains import chain_graph
 from random_graphs import KINDS, random_graph, with_large_biases
 from randomnets import RandomNet
 
@@ -65,10 +66,12 @@ class Outcome:
     operators: Counter[str] = field(default_factory=Counter)
     by_rows: Counter[str] = field(default_factory=Counter)  # row kernels, by function
     streamed: int = 0  # segments of several operators
+    leaping: int = 0  # of these, with rows that are computed far apart (plan/leaps)
 
 
 def make(seed: int) -> Case:
-    """The net of a seed: half of them blocks that stream, the others chains of single operators and mixed nets."""
+    """The net of a seed: half of them blocks that stream, the others chains of single operators and mixed nets; one in
+    eight dilated windows in chains."""
     dice = np.random.default_rng([seed, 1])
     graph = graphs.load(_model(seed, dice), name=f"seed {seed}")
     x = lively(graph.input.shape[1:], seed)
@@ -101,6 +104,8 @@ def _alive(graph: Graph, x: np.ndarray) -> Graph:
 
 
 def _model(seed: int, dice: np.random.Generator) -> bytes:
+    if np.random.default_rng([seed, 3]).integers(8) == 0:
+        return tflite_bytes(chain_graph(seed))
     kind = seed % 4
     if kind < 2:
         return tflite_bytes(block_graph(seed, int(dice.integers(1, 5))))
@@ -321,7 +326,8 @@ def _outcome(
         return replace(outcome, refused=made if isinstance(made, str) else "")
     by_rows = Counter(lane.call.function for lane in made.lanes if lane.call is not None)
     streamed = sum(len(s.lanes) > 1 for s in made.segments)
-    return replace(outcome, by_rows=by_rows, streamed=streamed)
+    leaping = sum(s.lanes[0].leap > 1 for s in made.segments)
+    return replace(outcome, by_rows=by_rows, streamed=streamed, leaping=leaping)
 
 
 def tools_missing(*, qemu: bool) -> list[str]:

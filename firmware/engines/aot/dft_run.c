@@ -66,13 +66,20 @@ static void run_event(const dft_lane *lane, uint32_t row, uint32_t rows, int8_t 
     dft_aot_done(lane->op);
 }
 
-/* The next event of a lane that has done `done` rows; returns how many it has done then. */
-static uint32_t run_next(const dft_lane *lane, uint32_t done, int8_t *const *base)
+/* The event of a lane from row `row` on; returns the row behind it. */
+static uint32_t run_next(const dft_lane *lane, uint32_t row, int8_t *const *base)
 {
-    uint32_t left = lane->rows_h - done, usual = lane->counts & 7u;
+    uint32_t left = lane->rows_h - row, usual = lane->counts & 3u;
     uint32_t rows = left < usual ? left : usual;
-    run_event(lane, (lane->counts & 8u) != 0 ? left - rows : done, rows, base);
-    return done + rows;
+    run_event(lane, (lane->counts & 8u) != 0 ? left - rows : row, rows, base);
+    return row + rows;
+}
+
+/* The row that comes after `row` where rows leap. */
+static uint32_t leapt(const dft_lane *lane, uint32_t row)
+{
+    uint32_t next = row + lane->dilation;
+    return next < lane->rows_h ? next : row % lane->dilation + 1u;
 }
 
 static uint32_t lane_of(const dft_segment *segment, uint32_t event)
@@ -91,10 +98,12 @@ static uint32_t lane_of(const dft_segment *segment, uint32_t event)
 
 static void run_script(const dft_segment *segment, int8_t *const *base)
 {
-    uint16_t done[DFT_LANES_MAX] = {0};
+    uint16_t next[DFT_LANES_MAX] = {0};
     for (uint32_t e = 0; e < segment->events; e++) {
         uint32_t i = lane_of(segment, e);
-        done[i] = (uint16_t)run_next(&segment->lanes[i], done[i], base);
+        const dft_lane *lane = &segment->lanes[i];
+        uint32_t row = next[i], behind = run_next(lane, row, base);
+        next[i] = (uint16_t)((lane->counts & 4u) == 0 ? behind : leapt(lane, row));
     }
 }
 

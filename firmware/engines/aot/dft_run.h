@@ -35,10 +35,12 @@ typedef struct dft_lane {
     uint16_t op; /* index in the model */
     int16_t pad;
     uint8_t window, stride, dilation;
-    uint8_t counts; /* DFT_COUNTS(rows of an event, last rows first, operands in `more`) */
+    uint8_t counts; /* DFT_COUNTS(rows of an event, rows leap, last rows first, operands in `more`) */
 } dft_lane;
 
-#define DFT_COUNTS(rows, reverse, more) ((rows) | (reverse) << 3 | (more) << 4)
+/* A lane whose rows leap has events of one row: behind row r comes row r + dilation, behind the last of these the first that
+ * is left. It needs a script. */
+#define DFT_COUNTS(rows, leap, reverse, more) ((rows) | (leap) << 2 | (reverse) << 3 | (more) << 4)
 
 /* Lanes interleaved by a script, or, without one, each from its first event to its last. The script has `head` entries,
  * then `unit` entries that stand for `repeated` events, then the rest. */

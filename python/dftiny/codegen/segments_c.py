@@ -69,11 +69,14 @@ def _lane(
     more = len(lane.operands[1:])
     out = place[lane.writes]
     w = lane.window
+    leaps = lane.leap > 1
+    apart = lane.leap if leaps else w.dilation  # a window of one row has no other use for it
+    counts = f"{lane.rows}, {int(leaps)}, {int(segment.reverse)}, {more}"
     return f"""    {{.kernel = {lane.call.function}, .params = &{prefix}p{lane.index}, .in = {first},
      .out = {_rows(out, lane.shape, regions, fixed=lane.accumulates)},
      .more = {f"{prefix}m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
-     .window = {w.kernel}, .stride = {w.stride}, .dilation = {w.dilation}, .counts = DFT_COUNTS({lane.rows}, {int(segment.reverse)}, {more})}}"""
+     .window = {w.kernel}, .stride = {w.stride}, .dilation = {apart}, .counts = DFT_COUNTS({counts})}}"""
 
 
 def _operand(o: Operand, place: Mapping[int, Placement], regions: Sequence[str]) -> str:

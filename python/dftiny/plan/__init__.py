@@ -352,13 +352,13 @@ def _tried_longer(
     prepared: Steps, cutter: Cutter, found: _Packed, regions: Sequence[RegionSpec], wanted: int
 ) -> _Packed:
     """The same segments, packed with more patience until they take no more than `wanted` bytes: as they are turned, all
-    downwards, and downwards but for one of those that stream."""
+    downwards, downwards but for one of those that stream, and all of those upwards."""
     rooms, limit = [r.bytes for r in regions], found.timeline.limit
     turned = found.timeline.cuts
     for cuts, more in (
         ([s.turned() if s.reverse else s for s in turned], MORE_TRIES),
         (turned, MORE_TRIES),
-        *((cuts, PACK_TRIES) for cuts in _one_upwards(turned)),
+        *((cuts, PACK_TRIES) for cuts in _upwards(turned)),
     ):
         if found.total > wanted:
             packed = _pack(prepared, cutter, cuts, limit, rooms, more=more, wanted=wanted)
@@ -366,11 +366,12 @@ def _tried_longer(
     return found
 
 
-def _one_upwards(cuts: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """`cuts` with one of the segments of several lanes upwards and the others of them downwards, in turn."""
+def _upwards(cuts: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """`cuts` with one of the segments of several lanes upwards and the others of them downwards, in turn; then with all of
+    them upwards, as causal windows like it."""
     several = [i for i, s in enumerate(cuts) if len(s.lanes) > 1 and can_reverse(s.lanes)]
-    for k in several[:_MOST_UPWARDS]:
-        yield [s.turned() if i in several and s.reverse != (i == k) else s for i, s in enumerate(cuts)]
+    for up in (*([k] for k in several[:_MOST_UPWARDS]), several):
+        yield [s.turned() if i in several and s.reverse != (i in up) else s for i, s in enumerate(cuts)]
 
 
 def _better(a: _Packed | None, b: _Packed | None) -> _Packed | None:

@@ -91,7 +91,8 @@ class Operand:
 @dataclass(frozen=True, eq=False)
 class Lane:
     """One step with its kernel. `events_h` is how many rows its events count: output rows, or the input rows that
-    a MEAN takes up one by one (`accumulates`). `flat`: the map is taken as one row."""
+    a MEAN takes up one by one (`accumulates`). `flat`: the map is taken as one row. `leap`: behind row r comes row r + leap,
+    and behind the last of these the first row that is left (plan/leaps)."""
 
     index: int
     step: Step
@@ -104,6 +105,7 @@ class Lane:
     call: RowCall | None
     whole: tuple[Call, ...]
     flat: bool = False
+    leap: int = 1
 
     @property
     def writes(self) -> int:

@@ -17,6 +17,7 @@ from dftiny.kernels.rows import Choice
 from dftiny.plan.costs import lane_cost
 from dftiny.plan.faster import faster
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
+from dftiny.plan.leaps import leap_of
 from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
 from dftiny.plan.parts import Cut, Segment
 from dftiny.plan.relay import relayed
@@ -38,11 +39,13 @@ _LOOSE = 1.10
 @dataclass(frozen=True)
 class Variant:
     """How the lanes of a segment are made. `flat`: a map as one row, for a lane by itself. `planes`: convolutions lay out
-    their rows as the depthwise ones behind them like it."""
+    their rows as the depthwise ones behind them like it. `leaps`: rows as far apart as the windows are dilated come one
+    behind the other (plan/leaps)."""
 
     choice: Choice
     flat: bool = False
     planes: bool = False
+    leaps: bool = False
 
 
 ALONE = Variant(Choice(), flat=True)
@@ -65,6 +68,7 @@ _PLANES = (
     Variant(Choice(rows=1), planes=True),
     Variant(Choice(rows=1, block=8), planes=True),
 )
+_LEAPS = tuple(replace(v, leaps=True) for v in _LEAN)
 _TOGETHER = (Variant(Choice()), *(Variant(Choice(block=n)) for n in (16, 8)), *_LEAN, *_PLANES)
 _FINER = tuple(Choice(rows=rows, block=block) for rows in (0, 1) for block in (0, 48, 32, 24, 16, 12, 8))
 VARIANTS = tuple(dict.fromkeys((*_BY_ITSELF, *_TOGETHER)))
@@ -228,7 +232,7 @@ class Cutter:
         self._lanes: dict[tuple[int, bool, bool, Variant], Lane] = {}
         self._costs: dict[tuple[int, bool, bool, Variant], float] = {}
         self._sums: dict[tuple[int, Variant], list[float]] = {}
-        self._streams: dict[tuple[int, tuple[tuple[int, bool], ...]], _Stream] = {}
+        self._streams: dict[tuple[int, int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
     def woven(self) -> Cutter:
         """The same with `weave`; what was found out about segments without counts there too."""
@@ -275,6 +279,11 @@ class Cutter:
     def _candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
         span = range(first.position, end.position)
         lanes = tuple(self._lane(i, span.start, span.stop, variant) for i in span)
+        if variant.leaps:
+            leap = leap_of(lanes)
+            if leap == 1:
+                return None
+            lanes = tuple(replace(lane, leap=leap) for lane in lanes)
         return self._candidate_of(first, end, lanes, self._cost(span.start, span.stop, variant))
 
     def _candidate_of(self, first: Cut, end: Cut, lanes: tuple[Lane, ...], cost: float) -> _Candidate | None:
@@ -300,7 +309,7 @@ class Cutter:
 
     def _stream(self, lanes: Sequence[Lane], before: frozenset[int], after: frozenset[int]) -> _Stream:
         """The order of rows, which depends on how many an event has but not on anything else that is chosen."""
-        key = (lanes[0].index, tuple((lane.rows, lane.flat) for lane in lanes))
+        key = (lanes[0].index, lanes[0].leap, tuple((lane.rows, lane.flat) for lane in lanes))
         if key not in self._streams:
             events = tuple(stream(lanes))
             life = lives({lane.index: lane for lane in lanes}, events, before, after, self._rows)
@@ -344,7 +353,14 @@ class Cutter:
             if first < end - 1:
                 planes_here = planes and any(self.maker.planes(i) for i in range(first, end - 1))
                 out += [(first, v) for v in _TOGETHER if planes_here or not v.planes]
+                out += [(first, v) for v in _LEAPS if self.pressed and self._dilated(first, end)]
         return out
+
+    def _dilated(self, first: int, end: int) -> bool:
+        """Windows that are alike dilated, and none that is not."""
+        windows = [self.maker.lane(i).window for i in range(first, end)]
+        found = {w.dilation for w in windows if w.kernel > 1}
+        return len(found) == 1 and found != {1}
 
     def smallest_peak(self, enough: int = 0) -> int:
         """The least peak of any way to cut, or `enough` if it is less than that."""
@@ -385,8 +401,8 @@ class Cutter:
         cost = lane_cost(graph, now)
         seen = {(now.rows, now.scratch_bytes)}
         for choice in _FINER:
-            lane = self.maker.lane(index, choice)
-            if (lane.rows, lane.scratch_bytes) not in seen:
+            lane = replace(self.maker.lane(index, choice), leap=now.leap)
+            if (lane.rows, lane.scratch_bytes) not in seen and (now.leap == 1 or lane.rows == 1):
                 seen.add((lane.rows, lane.scratch_bytes))
                 yield cost - lane_cost(graph, lane), lane
 

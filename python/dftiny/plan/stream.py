@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
 
 from dftiny.plan.lanes import Lane, Operand
+from dftiny.plan.leaps import short_map
 
 
 @dataclass(frozen=True)
@@ -124,11 +128,23 @@ def stream(lanes: Sequence[Lane], *, reverse: bool = False) -> list[Event]:
         height = {lane.index: lane.events_h for lane in lanes}
         events = stream([mirrored(lane) for lane in lanes])
         return [Event(e.lane, height[e.lane] - e.row - e.rows, e.rows) for e in events]
+    if lanes[0].leap > 1:
+        return _leaping(lanes)
     segment = _Segment(lanes)
     for sink in [segment.sinks[-1], *segment.sinks[:-1]]:
         while not segment.finished(sink):
             segment.advance(sink)
     return segment.events
+
+
+def _leaping(lanes: Sequence[Lane]) -> list[Event]:
+    """One short map after the other."""
+    leap, height = lanes[0].leap, lanes[0].events_h
+    return [
+        Event(e.lane, remainder + leap * e.row, e.rows)
+        for remainder in range(min(leap, height))
+        for e in stream([short_map(lane, remainder) for lane in lanes])
+    ]
 
 
 @dataclass(frozen=True)
@@ -180,20 +196,39 @@ def _written(lane: Lane, event: Event, rows: int) -> range:
 
 
 def _read(lane: Lane, event: Event, operand: Operand, rows: int) -> range:
-    """Rows of the operand, as its buffer counts them, that the event may read."""
+    """Rows of the operand, as its buffer counts them, that the event may read; where rows lie apart, only those that have a
+    tap."""
     if operand.recast or operand.need == "all" or operand.shape.rows != rows:
         return range(rows)
+    if lane.leap > 1 and operand.need == "window":
+        w = lane.window
+        return range(rows)[
+            max(w.first(event.row), event.row % lane.leap) : w.last(event.row) + 1 : w.dilation
+        ]
     last = lane.needed(operand, event.row, event.rows)
     return range(min(lane.unneeded(operand, event.row), last), last)
 
 
 def slots_of(born: Sequence[int], dies: Sequence[int]) -> int:
-    """Most rows alive at once in a ring: from the oldest living row to the newest."""
+    """Most rows alive at once in a ring: from the oldest living row to the newest. Where rows come in another order than up or
+    down, the fewest places in which no two rows that are alive together meet."""
     if born[0] > born[-1]:
         born, dies = born[::-1], dies[::-1]
+    if any(a > b for a, b in pairwise(born)):
+        return _fewest_places(np.array(born), np.maximum(born, dies))
     oldest, most = 0, 1
     for r, time in enumerate(born):
         while oldest < r and max(dies[oldest], born[oldest]) < time:
             oldest += 1
         most = max(most, r - oldest + 1)
     return most
+
+
+def _fewest_places(born: np.ndarray, ends: np.ndarray) -> int:
+    """Of rows r that live from born[r] to ends[r] and lie in place r mod places."""
+    for places in range(1, len(born)):
+        rows = np.lexsort((born, np.arange(len(born)) % places))
+        same = np.diff(rows % places) == 0
+        if (born[rows][1:] > ends[rows][:-1])[same].all():
+            return places
+    return len(born)
