@@ -289,5 +289,5 @@ def _decode(source: Path | io.BytesIO, path: Path) -> NDArray[np.uint8]:
     except (OSError, SyntaxError, ValueError, EOFError) as e:
         why = reason(e) if isinstance(e, OSError) else str(e)
         raise DftError(
-            f"cannot read the image {path}: {why}", "it may be truncated or corrupt; replace the file"
+            f"{path} cannot be read as an image: {why}", "it may be truncated or corrupt; replace the file"
         ) from e

@@ -40,7 +40,8 @@ def _refuse_damaged(index: DataIndex, looks: list[Look]) -> None:
             bad.append(f"{row.id}: {fault}")
     if bad:
         more = f", and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        said = "1 image is not as it was" if len(bad) == 1 else f"{len(bad)} images are not as they were"
         raise CheckFailed(
-            f"{len(bad)} images are not as they were indexed: {'; '.join(bad[:NAMED])}{more}",
+            f"{said} indexed: {'; '.join(bad[:NAMED])}{more}",
             "build the data again",
         )

@@ -73,7 +73,7 @@ def _shown(row: ImageRow, look: Look) -> Shown[str]:
 
 def _sound(tree: Tree, looks: Sequence[Look]) -> tuple[list[tuple[Found, Look]], list[str]]:
     """The images to be indexed, and a line for each that is not."""
-    skipped = [f"{folder}/: {n} images outside the layout" for folder, n in tree.outside]
+    skipped = [f"{folder}/: {n} image{'s' * (n != 1)} outside the layout" for folder, n in tree.outside]
     good = []
     for image, look in zip(tree.images, looks, strict=True):
         small = min(look.width, look.height) < TILE_PX

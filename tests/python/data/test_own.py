@@ -45,7 +45,12 @@ def test_bad_images_are_named_counted_and_skipped(faces: tuple[Path, Path, OwnSu
     _, out, summary = faces
     names = [line.split(":")[0] for line in summary.skipped]
     assert names == ["tmp/", *(f"TrueFace_PreSocial/Real/FFHQ/{n}.png" for n in ("00007", "00090", "00091"))]
-    reasons = ["1 images outside", "truncated", "not a PNG", "100x100 is below one tile"]
+    reasons = [
+        "1 image outside",
+        "png: cannot be read as an image: image file is truncated",
+        "not a PNG",
+        "100x100 is below one tile",
+    ]
     assert all(r in line for r, line in zip(reasons, summary.skipped, strict=True))
     assert all(line in (out / "card.md").read_text() for line in summary.skipped)
     assert read_manifest(out, "data").metrics["skipped"] == 4
@@ -92,7 +97,7 @@ def test_images_are_read_where_they_lie_and_only_unchanged(
     (moved / row.id).write_bytes((root / row.id).read_bytes() + b"x")
     with pytest.raises(DftError, match="damaged or changed"):
         read_image(copy, next(r for r in load_index(copy).images if r.id == row.id))
-    with pytest.raises(CheckFailed, match=r"1 images are not as they were indexed.*changed after"):
+    with pytest.raises(CheckFailed, match=r"^1 image is not as it was indexed: .*changed after"):
         check_leaks(copy, jobs=1)
     for text in ("", "relative", str(tmp_path / "gone")):
         (copy / ROOT).write_text(text)
