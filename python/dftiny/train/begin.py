@@ -9,7 +9,7 @@ from dftiny import spec
 from dftiny.errors import DftError
 from dftiny.nets.checkpoint import Checkpoint, load_checkpoint, load_weights
 from dftiny.nets.registry import check
-from dftiny.train.recipe import ANY_NET, Recipe, parse_recipe
+from dftiny.train.recipe import ANY_NET, TUNING, Recipe, parse_recipe
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class Wanted:
 
 def plan_of(recipe: str, wanted: Wanted, begin: Checkpoint | None) -> Recipe:
     """The recipe to be run. DftError when it names no net and nothing else does, or needs a start and has none."""
+    name = parse_recipe(spec.recipe(recipe), recipe).name
+    if name in TUNING and begin is None:
+        raise DftError(
+            f"the recipe {name} tunes a trained net",
+            "give --start RUN, the folder that its dftiny train wrote",
+        )
+    return _plan(recipe, wanted, begin)
+
+
+def _plan(recipe: str, wanted: Wanted, begin: Checkpoint | None) -> Recipe:
     plan = wanted.over(parse_recipe(spec.recipe(recipe), recipe), recipe)
     if plan.net == ANY_NET and begin is not None:
         plan = Wanted(begin.preset, begin.tile).over(plan, recipe)
@@ -53,7 +63,7 @@ def begin_with(
     plan = wanted.over(parse_recipe(spec.recipe(recipe), recipe), recipe)
     if start is None:
         assert weights is not None
-        return _public(plan_of(recipe, wanted, None), weights, seed)
+        return _public(_plan(recipe, wanted, None), weights, seed)
     if weights is not None:
         raise DftError("--start and --weights both say where to begin", "give one of them")
     found = load_checkpoint(start)

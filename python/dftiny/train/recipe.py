@@ -15,6 +15,9 @@ _PARTS = ("warmup", "periodic", "processed", "jpeg", "moved")
 ANY_NET = "any"
 MIXED = "mixed"
 SUPERVISED, SIMCLR = "supervised", "simclr"
+# Recipes that tune a trained net: from random weights they would make another net than their name says. By name and
+# not by a key of the recipe, which would change the digest of every run that was made with it.
+TUNING = ("finetune_head", "finetune_all", "simclr_head", "simclr_unfrozen")
 _WORDS = {
     "trainable": ("all", "head"),
     "schedule": ("onecycle", "constant"),

@@ -25,7 +25,7 @@ from dftiny.nets.checkpoint import load_checkpoint
 from dftiny.nets.registry import create
 from dftiny.train.augment import jpeg
 from dftiny.train.batches import Place, Pool, batch, check_sharing, load_pool
-from dftiny.train.recipe import Recipe, parse_recipe
+from dftiny.train.recipe import TUNING, Recipe, parse_recipe
 from dftiny.train.training import train
 
 FAST = {"net": "resnet_small", "tile": 64, "steps": 4, "batch": 4, "checkpoint_every": 2}
@@ -161,6 +161,20 @@ def test_a_recipe_for_any_net_wants_one(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DftError, match="unknown net"):
         train("supervised", data, tmp_path / "t", net="lenet")
     assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.parametrize("recipe", TUNING)
+def test_a_recipe_that_tunes_a_net_wants_that_net(recipe: str, data: Path, tmp_path: Path) -> None:
+    for net in (None, "phinet_demo"):
+        with pytest.raises(DftError, match=f"{recipe} tunes a trained net; give --start RUN"):
+            train(recipe, data, tmp_path / "t", net=net)
+    assert not (tmp_path / "t").exists()
+
+
+def test_these_recipes_are_those_that_the_thesis_begins_with_a_net() -> None:
+    methods = spec.thesis()["methods"].values()
+    assert set(TUNING) == {m["recipe"] for m in methods if "start" in m}
+    assert set(TUNING).isdisjoint({m["recipe"] for m in methods if "start" not in m})
 
 
 def test_a_round_of_folds_is_trained_and_judged(data: Path, tmp_path: Path) -> None:
