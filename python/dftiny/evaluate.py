@@ -22,7 +22,7 @@ from dftiny.artifact import (
     write_json,
     write_manifest,
 )
-from dftiny.data.index import CONTROLS, DataIndex, ImageRow, load_index, read_image
+from dftiny.data.index import CONTROLS, ImageRow, load_round, read_image
 from dftiny.data.stream import each
 from dftiny.data.tiles import image_logit
 from dftiny.errors import DftError
@@ -87,7 +87,7 @@ def evaluate(
             f"{checkpoint} has {len(model.classes)} classes, the data folder knows real and fake only"
         )
     parent = read_manifest(data, "data").digest
-    index = _index(data, fold)
+    index = load_round(data, fold)
     rows = [r for r in index.images if r.split == split and (sharings is None or r.sharing in sharings)]
     if not rows:
         raise DftError(f"{data} holds no images of {split}", "choose another --split or --sharing")
@@ -117,14 +117,6 @@ def evaluate(
     summary = EvaluateSummary(out, metrics, len(rows), tiles)
     print(summary.text())
     return summary
-
-
-def _index(data: Path, fold: int | None) -> DataIndex:
-    index = load_index(data)
-    if fold is None and index.folds:
-        # All of its images may be tested, those that the net was trained on as well.
-        raise DftError(f"{data} is a cross-validation set", "say which of its folds is judged: --fold 0")
-    return index.of_fold(fold)
 
 
 def _logits(

@@ -204,6 +204,27 @@ def _row(path: Path, root: str, number: int, value: dict[str, Any]) -> ImageRow:
     return replace(row, file=str(PurePosixPath(root, inside))) if root else row
 
 
+def load_round(folder: Path, fold: int | None) -> DataIndex:
+    """The round `fold` of a set with folds; with None, a set with splits of its own. DftError for one without the other."""
+    index = load_index(folder)
+    if fold is None and index.folds:
+        # All of its images may be tested: nothing is left to train on, or a net is judged on what it was trained on.
+        raise _only_folds(folder, f"say which of them is meant: --fold 0 to {index.folds - 1}")
+    return index.of_fold(fold)
+
+
+def load_whole(folder: Path) -> DataIndex:
+    """The index of a set with splits of its own, for who takes no fold. DftError for a set with folds."""
+    index = load_index(folder)
+    if index.folds:
+        raise _only_folds(folder, "give a data folder that was built without --folds")
+    return index
+
+
+def _only_folds(folder: Path, hint: str) -> DftError:
+    return DftError(f"{folder} is a cross-validation set: it has folds, and no splits of its own", hint)
+
+
 def save_index(folder: Path, index: DataIndex) -> None:
     """Write `folder/index.json`, and where the images lie elsewhere `folder/root.txt`."""
     value: dict[str, Any] = {"schema": SCHEMA, "name": index.name, "tile": index.tile}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dftiny.data.index import INDEX, SUFFIXES, load_index, read_image, read_picture
+from dftiny.data.index import INDEX, SUFFIXES, load_whole, read_image, read_picture
 from dftiny.data.tiles import tiles as cut
 from dftiny.errors import DftError
 
@@ -64,7 +64,7 @@ def _npz(path: Path) -> np.ndarray:
 
 def _from_images(source: Path, tile: int | None, limit: int) -> np.ndarray:
     if (source / INDEX).is_file():
-        index = load_index(source)
+        index = load_whole(source)
         tile = tile or index.tile
         rows = index.select(split="train")
         # The limit spreads over the images; each gives a few tiles, so that sharing and kinds are all there.

@@ -28,7 +28,7 @@ from dftiny.artifact import (
     tool_versions,
     write_manifest,
 )
-from dftiny.data.index import DataIndex, load_index
+from dftiny.data.index import DataIndex, load_round
 from dftiny.errors import CheckFailed, DftError
 from dftiny.nets.checkpoint import Checkpoint, save_checkpoint
 from dftiny.nets.registry import count
@@ -148,7 +148,7 @@ def train(
     parents = {"data": read_manifest(data, "data").digest}
     if begin is not None:
         parents["checkpoint"] = begin.sha256
-    index = load_index(data).of_fold(fold)
+    index = load_round(data, fold)
     conditions = conditions_in(index, plan)
     if plan.method != SIMCLR:
         check_validation(index, data)

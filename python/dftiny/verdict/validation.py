@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dftiny import graph as graphs
 from dftiny import int8
-from dftiny.data.index import CONTROLS, PROCESSED, DataIndex, ImageRow, load_index, read_image
+from dftiny.data.index import CONTROLS, PROCESSED, DataIndex, ImageRow, load_whole, read_image
 from dftiny.data.sharing import PRE
 from dftiny.data.tiles import tile_grid, tiles
 from dftiny.errors import DftError
@@ -44,7 +44,7 @@ def fit_verdict(model: Path, data: Path, out: Path) -> VerdictFile:
     graph = graphs.load(model / "model.tflite" if model.is_dir() else model)
     if graph.output.shape[1:] != (1,) or graph.input.shape[3:] != (3,):
         raise DftError(f"{model} has no single logit", "a verdict is for detectors of real and fake")
-    index = load_index(data)
+    index = load_whole(data)
     photos = list(_photos(graph, data, index))
     verdict = _fitted(graph, photos, _ranges(data, index, graph.input.shape[1]))
     save_verdict(out, verdict)

@@ -12,7 +12,17 @@ from PIL import Image
 
 from dftiny.data.demo import build_demo
 from dftiny.data.folds import deal
-from dftiny.data.index import CONTROLS, MOVED, PROCESSED, DataIndex, ImageRow, load_index, save_index
+from dftiny.data.index import (
+    CONTROLS,
+    MOVED,
+    PROCESSED,
+    DataIndex,
+    ImageRow,
+    load_index,
+    load_round,
+    load_whole,
+    save_index,
+)
 from dftiny.data.photos import Photo
 from dftiny.data.sharing import PROFILES
 from dftiny.errors import DftError
@@ -131,6 +141,13 @@ def test_a_set_without_folds_and_a_fold_that_is_not_there(tmp_path: Path) -> Non
             folds.of_fold(k)
     save_index(tmp_path, folds)
     assert load_index(tmp_path) == folds
+    assert load_round(tmp_path, 1) == folds.of_fold(1)
+    with pytest.raises(DftError, match=r"no splits of its own.*--fold 0 to 2"):
+        load_round(tmp_path, None)
+    with pytest.raises(DftError, match=r"no splits of its own.*without --folds"):
+        load_whole(tmp_path)
+    save_index(tmp_path, plain)
+    assert load_round(tmp_path, None) == load_whole(tmp_path) == plain
 
 
 def test_a_set_without_folds_is_written_without_the_key(tmp_path: Path) -> None:

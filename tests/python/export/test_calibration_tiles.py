@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,11 @@ def test_npz_images_and_data_folder_give_tiles_of_the_size(tmp_path: Path) -> No
     # The training split only: two images of one 64-px tile each.
     assert tiles.load_tiles(tmp_path, (64, 64), 100).shape == (2, 64, 64, 3)
     assert tiles.load_tiles(tmp_path, None, 100).shape == (2, 64, 64, 3)
+    save_index(
+        tmp_path, DataIndex("x", 64, tuple(replace(r, split="test", fold=i) for i, r in enumerate(rows)))
+    )
+    with pytest.raises(DftError, match=r"no splits of its own.*without --folds"):
+        tiles.load_tiles(tmp_path, (64, 64), 100)
 
 
 def test_the_extreme_tile_brings_the_whole_range() -> None:

@@ -177,6 +177,14 @@ def test_these_recipes_are_those_that_the_thesis_begins_with_a_net() -> None:
     assert set(TUNING).isdisjoint({m["recipe"] for m in methods if "start" not in m})
 
 
+@pytest.mark.parametrize("recipe", ["supervised", "simclr"])
+def test_a_set_with_folds_is_not_trained_on_without_one(recipe: str, tmp_path: Path) -> None:
+    folded = noise_set(tmp_path / "data", SHARED, folds=3)
+    with pytest.raises(DftError, match=r"no splits of its own.*--fold 0 to 2"):
+        train(recipe, folded, tmp_path / "t", net="phinet_demo")
+    assert not (tmp_path / "t").exists()
+
+
 def test_a_round_of_folds_is_trained_and_judged(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DftError, match="no folds"):
         train("supervised", data, tmp_path / "t", net="resnet_small", fold=0)

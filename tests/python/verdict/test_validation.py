@@ -134,3 +134,14 @@ def test_data_without_validation_or_fakes_is_one_sentence(wanted: str, data: Pat
     with pytest.raises(DftError, match=wanted):
         fit_verdict(RELEASED, folder, tmp_path / "v.json")
     assert not (tmp_path / "v.json").exists()
+
+
+def test_data_with_folds_are_one_sentence(tmp_path: Path) -> None:
+    rows = tuple(
+        ImageRow(f"{k}", "test", f"{k}", "real", "real", True, "pre", f"{k}.png", "0" * 64, fold=k)
+        for k in range(3)
+    )
+    save_index(tmp_path, DataIndex("folds", 128, rows))
+    with pytest.raises(DftError, match=r"no splits of its own.*without --folds"):
+        fit_verdict(RELEASED, tmp_path, tmp_path / "v.json")
+    assert not (tmp_path / "v.json").exists()
