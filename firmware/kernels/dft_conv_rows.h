@@ -35,6 +35,8 @@
 /* Output rows go to planes of int16 for a depthwise convolution (dft_depthwise_planes_rows.h): out_left columns of
  * out_pad, the row, out_pad in the column behind it; out_top rows of padding lie above the map. */
 #define DFT_CONV_PLANES 8u
+/* With DFT_CONV_WIDE: all windows can be read where they lie, so that scratch memory holds neither weights nor windows. */
+#define DFT_CONV_DIRECT 16u
 
 /* Code in m7/ with registers of its own: never called from C. */
 typedef void dft_conv_code(void);
@@ -93,9 +95,12 @@ DFT_CONV_SHIFT(14)
 DFT_CONV_SHIFT(15)
 DFT_CONV_SHIFT(16)
 DFT_CONV_SHIFT(mixed)
-extern dft_conv_code dft_conv_k4, dft_conv_k8, dft_conv_k12, dft_conv_k16, dft_conv_k20, dft_conv_k24, dft_conv_k28,
-    dft_conv_k32, dft_conv_k36, dft_conv_k40, dft_conv_k44, dft_conv_k48, dft_conv_k52, dft_conv_k56, dft_conv_k60,
-    dft_conv_k64, dft_conv_loop;
+#define DFT_CONV_BODIES(kind)                                                                                         \
+    extern dft_conv_code kind##k4, kind##k8, kind##k12, kind##k16, kind##k20, kind##k24, kind##k28, kind##k32,        \
+        kind##k36, kind##k40, kind##k44, kind##k48, kind##k52, kind##k56, kind##k60, kind##k64;
+DFT_CONV_BODIES(dft_conv_)
+DFT_CONV_BODIES(dft_conv_wide_)
+extern dft_conv_code dft_conv_loop;
 /* One body with either loads, whatever the build chose: the self-test times both. */
 extern dft_conv_code dft_conv_k32_ldrd, dft_conv_k32_ldr;
 #else

@@ -1,8 +1,8 @@
 /* Products of 2 output channels by 4 pixels, all of K: bodies dft_conv_k4 … k64, unrolled, and dft_conv_loop for
- * larger K. Entered from the end of conv_epilogue.S and from conv_pairs.S, each leaves for its epilogue; no stack.
+ * larger K; dft_conv_wide_k4 … where weights are int16 in flash and read there, as the loop can. Entered from the end of conv_epilogue.S and from conv_pairs.S, each leaves for its epilogue; no stack.
  *
  *   r0  pixels, widened            r2–r5  sums of channel 0, pixels 0–3
- *   r1  panel of weights           r6–r9  sums of channel 1
+ *   r1  weights                    r6–r9  sums of channel 1
  *   in: r5, r9 biases; out: r1 behind the state's first four words, r10, r11 multipliers, r12 rounding
  *
  * 0.6875 instructions a product: of a pair of k's a LDRD of weights, two of pixels and eight SMLAD.
@@ -16,9 +16,17 @@
 #define LOADS ldr
 #endif
 
-    /* Two products a sum, added to a0 … b2. */
-    .macro two_k_ldrd a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
+    /* Behind the last weights that are read where they lie: back to the state. */
+    .macro last_weights leave
+    .if     \leave
+    vmov    r1, s3
+    .endif
+    .endm
+
+    /* Two products a sum, added to a0 … b2; `leave`: the last ones of a tile whose weights lie apart from the state. */
+    .macro two_k_ldrd a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8, leave=0
     ldrd    r10, r11, [r1], #8
+    last_weights \leave
     ldrd    r12, lr, [r0], #8
     smlad   r2, r12, r10, \a0
     smlad   r6, r12, r11, \b0
@@ -32,15 +40,16 @@
     .endm
 
     /* Pointers stand where they should already. */
-    .macro behind_ldrd quads
+    .macro behind_ldrd quads, leave=0
     .endm
 
     /* The same with fewer cycles in llvm-mca's model (.56 instead of .69 a product) and more instructions (.875): a LDR
      * without writeback issues together with a SMLAD, a LDRD alone. Offsets from r0 and r1 count up within a body. */
-    .macro two_k_ldr a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8
+    .macro two_k_ldr a0=r2, a1=r3, a2=r4, b0=r6, b1=r7, b2=r8, leave=0
     ldr     r10, [r1, #k_bytes]
     ldr     r12, [r0, #2 * k_bytes]
     ldr     r11, [r1, #k_bytes + 4]
+    last_weights \leave
     smlad   r2, r12, r10, \a0
     ldr     lr, [r0, #2 * k_bytes + 4]
     smlad   r6, r12, r11, \b0
@@ -56,8 +65,10 @@
     .endm
 
     /* Moves the pointers behind `quads`. */
-    .macro behind_ldr quads
+    .macro behind_ldr quads, leave=0
+    .if     !\leave
     add     r1, r1, #16 * (\quads)
+    .endif
     add     r0, r0, #32 * (\quads)
     .set    k_bytes, 0
     .endm
@@ -72,19 +83,22 @@
     ldmia   r1!, {r10, r11, r12, pc}
     .endm
 
-    .macro body name k loads
+    .macro body name, k, loads, apart=0
     function \name, 2
     first_two_k \loads
-    .rept   (\k) / 2 - 1
+    .rept   (\k) / 2 - 2
     two_k_\loads
     .endr
-    behind_\loads (\k) / 4
+    two_k_\loads leave=\apart
+    behind_\loads (\k) / 4, \apart
     to_epilogue
     .size   \name, . - \name
     .endm
 
+    /* With the weights in the panel, and (`wide`) where they lie: s3 is the state then. */
     .irp    k, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64
     body    dft_conv_k\k, \k, LOADS
+    body    dft_conv_wide_k\k, \k, LOADS, 1
     .endr
 
     /* For the self-test, which times both; the linker drops them where there is none. */
@@ -105,7 +119,7 @@
     .endm
 
     /* Weights are not doubled here: the sums are, there are fewer of them.
-     * One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the panel. */
+     * One quad, then a jump into the loop such that the rest comes out even. s0: where to, s1: end of the weights. */
     function dft_conv_loop, 2
     loop_first LOADS
     vmov    r10, s0
@@ -123,6 +137,7 @@
     vmov    r10, s1
     cmp     r1, r10
     bne.w   0b
+    vmov    r1, s3
     .irp    sum, r2, r3, r4, r5, r6, r7
     lsls    \sum, \sum, #1
     .endr

@@ -46,18 +46,18 @@
     ldr     r1, [r0, #JOB_QUADS]
     ldr     r2, [r0, #JOB_PANEL]
     add     r2, r2, r1, lsl #4
-    vmov    s1, r2                              /* end of the panel */
+    vmov    s1, r2                              /* end of the panel, */
+    vmov    s3, r2                              /* and the state */
     mov     r10, r0
 pair:
     ldmia   r10, {r0, r1, r2, r11, r12}         /* weights, panel, fill, pairs, quads */
-    cmp     r2, #JOB_COPY
+    cmp     r2, #JOB_WIDE
     bhi     single
     bne     double
-copy:
-    ldmia   r0!, {r4-r7}
-    subs    r12, r12, #1
-    stmia   r1!, {r4-r7}
-    bne     copy
+    vmov    s3, r1                              /* no panel */
+    str     r0, [r1, #STATE_PANEL]
+    add     r0, r0, r12, lsl #4
+    vmov    s1, r0
     b       filled
 single:
     fill    0

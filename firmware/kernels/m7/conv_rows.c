@@ -10,7 +10,6 @@
 #define TILE 4u
 #define PLANE_COLUMN 8u /* bytes: four rows of int16 */
 #define TILE_WORDS 8u /* of a quad of K */
-#define TAPS_BYTES(quads) (TILE * 4u * (quads) + 4u) /* dft_conv_gather writes a little too much */
 
 _Static_assert(offsetof(dft_conv_state, out) == STATE_OUT, "state");
 _Static_assert(offsetof(dft_conv_state, apart) == STATE_APART, "state");
@@ -78,24 +77,39 @@ static DFT_NOINLINE void fill(int8_t *to, int32_t value, uint32_t n)
     }
 }
 
-/* The columns of row `in` from column x on, channels from `channel`; the zero point where the window leaves the map. */
-static DFT_NOINLINE void gather_row(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
+/* Columns from x on of row `in` of the map, channels from `channel`, one by one; the zero point where they leave the map. */
+static DFT_NOINLINE void gather_columns(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
 {
-    uint32_t n = p->group_in, all = p->in_c, columns = p->kernel_w;
-    int32_t dilation = p->dilation_w, width = p->in_w, zp = p->in_zp;
-    if (in == 0) {
-        fill(to, zp, columns * n);
-        return;
-    }
-    if (n == all && dilation == 1 && x >= 0 && x + (int32_t)columns <= width) {
-        copy(to, in + (uint32_t)x * n, columns * n);
-        return;
-    }
-    for (; columns > 0; columns--, x += dilation, to += n) {
-        if (x < 0 || x >= width) {
-            fill(to, zp, n);
+    uint32_t n = p->group_in, all = p->in_c;
+    for (uint32_t columns = p->kernel_w; columns > 0; columns--, x += p->dilation_w, to += n) {
+        if (x < 0 || x >= (int32_t)p->in_w) {
+            fill(to, p->in_zp, n);
         } else {
             copy(to, in + (uint32_t)x * all + channel, n);
+        }
+    }
+}
+
+/* The window of one pixel from column x on. Where its columns follow each other, those in the map are one run a row. */
+static DFT_NOINLINE void gather_pixel(const dft_conv_rows_params *p, const int8_t *const *in, int32_t x, uint32_t channel, int8_t *to)
+{
+    uint32_t n = p->group_in, row = p->kernel_w * n, left = x < 0 ? (uint32_t)-x : 0;
+    uint32_t right = x + p->kernel_w > p->in_w ? (uint32_t)(x + p->kernel_w - p->in_w) : 0;
+    uint32_t apart = n != p->in_c || p->dilation_w != 1u || left + right >= p->kernel_w;
+    const int8_t *const *end = in + p->kernel_h;
+    for (left *= n, right *= n; in < end; in++, to += row) {
+        if (*in == 0) {
+            fill(to, p->in_zp, row);
+        } else if (apart) {
+            gather_columns(p, *in, x, channel, to);
+        } else {
+            copy(to + left, *in + x * (int32_t)n + left, row - left - right);
+            if (left != 0) {
+                fill(to, p->in_zp, left);
+            }
+            if (right != 0) {
+                fill(to + row - right, p->in_zp, right);
+            }
         }
     }
 }
@@ -117,17 +131,15 @@ static uint32_t is_inside(const dft_conv_rows_params *p, const int8_t *const *in
 static DFT_NOINLINE void gather_tile(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
                         const layout *at, int32_t *to)
 {
-    uint32_t n = (uint32_t)p->kernel_w * p->group_in, k = 4u * p->quads;
+    uint32_t k = 4u * p->quads;
     if (is_inside(p, in, x)) {
+        uint32_t n = (uint32_t)p->kernel_w * p->group_in;
         uint32_t first = (x * p->stride_w - p->pad_left) * p->in_c;
         dft_conv_gather(at->taps, in, first, (uint32_t)p->stride_w * p->in_c, n, p->kernel_h, k);
     } else {
         for (uint32_t i = 0; i < TILE; i++) {
             uint32_t ox = x + i < p->out_w ? x + i : p->out_w - 1u;
-            for (uint32_t ky = 0; ky < p->kernel_h; ky++) {
-                int32_t ix = (int32_t)(ox * p->stride_w) - p->pad_left;
-                gather_row(p, in[ky], ix, channel, at->taps + i * k + ky * n);
-            }
+            gather_pixel(p, in, (int32_t)(ox * p->stride_w) - p->pad_left, channel, at->taps + i * k);
         }
     }
     dft_conv_widen(to, at->taps, k, p->quads, 1, 0);
@@ -246,8 +258,8 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
 {
     int32_t *pixels = event->scratch;
     int32_t *panel = pixels + (event->rows * p->block / TILE) * p->quads * TILE_WORDS;
-    dft_conv_state *state = (dft_conv_state *)(panel + p->quads * 4u);
-    int8_t *taps = (int8_t *)(state + 1);
+    uint32_t wide = p->flags & DFT_CONV_WIDE;
+    dft_conv_state *state = (dft_conv_state *)((p->flags & DFT_CONV_DIRECT) != 0 ? panel : panel + p->quads * 4u);
     uint32_t rest = (p->quads - 1u) % LOOP_QUADS == 0 ? LOOP_QUADS : (p->quads - 1u) % LOOP_QUADS;
     state->pixel = (p->flags & DFT_CONV_PLANES) != 0 ? PLANE_COLUMN : p->out_c;
     state->pixel3 = 3u * state->pixel;
@@ -255,14 +267,14 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     state->body = p->body;
     state->table = p->table == 0 ? 0 : p->table + 128;
     job->channel = (p->flags & DFT_CONV_PLANES) != 0 ? PLANE_COLUMN * p->out_columns : 1u;
-    job->panel = panel;
+    job->panel = wide != 0 ? (int32_t *)(void *)state : panel;
     job->fill = (p->flags & DFT_CONV_SINGLE) != 0 ? JOB_SINGLE : JOB_DOUBLE;
-    job->fill = (p->flags & DFT_CONV_WIDE) != 0 ? JOB_COPY : job->fill;
+    job->fill = wide != 0 ? JOB_WIDE : job->fill;
     job->quads = p->quads;
     job->pixels = pixels;
     job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;
     job->skip = (LOOP_QUADS - rest) * 16u;
-    return (layout){pixels, state, taps, p->out_w < TILE ? taps + TAPS_BYTES(p->quads) : 0};
+    return (layout){pixels, state, (int8_t *)panel, p->out_w < TILE ? (int8_t *)(state + 1) : 0};
 }
 
 /* The columns left and right of a row of planes. */

@@ -1,11 +1,13 @@
 /* What m7/conv_rows.c and the assembly of conv_*.S share; private to them. Read by both compilers.
  *
- * Scratch memory of an event: widened pixels | panel | state | taps.
+ * Scratch memory of an event: widened pixels | panel | state | output of a map less than a tile wide.
  *   pixels  [tile of 4 pixels][quad of K]{products 0 and 2 of each of 4 pixels, a word each; then 1 and 3}
- *   panel   the weights of a pair of channels, int16: [quad of K]{0 and 2 of either channel; 1 and 3}
+ *   panel   the weights of a pair of channels, int16: [quad of K]{0 and 2 of either channel; 1 and 3}; weights that are int16
+ *           in flash are read there, and the memory is that of the taps or (DFT_CONV_DIRECT) does not exist
  *   state   dft_conv_state. It lies right behind the panel, because there the weight pointer stands after a tile: one
  *           LDM gives what the epilogue needs and jumps to it, and another one starts the next tile.
- *   taps    int8[4][K] where windows cannot be read where they lie */
+ *   taps    int8[4][K] where windows cannot be read where they lie, and three bytes more: over the panel and the state's
+ *           first word, which are written for each pair, when all pixels of a block have been widened */
 #ifndef DFT_CONV_M7_H
 #define DFT_CONV_M7_H
 
@@ -22,7 +24,7 @@
 #define STATE_CHANNEL 68
 
 #define JOB_DOUBLE 0
-#define JOB_COPY 1
+#define JOB_WIDE 1
 #define JOB_SINGLE 2
 
 /* Byte offsets in dft_conv_job. */
@@ -79,7 +81,7 @@ typedef struct dft_conv_span {
 typedef struct dft_conv_job {
     const int32_t *weights;
     int32_t *panel;
-    uint32_t fill; /* how the panel is filled: JOB_DOUBLE, JOB_COPY, JOB_SINGLE */
+    uint32_t fill; /* how the panel is filled: JOB_DOUBLE, JOB_SINGLE; JOB_WIDE: `panel` is the state, there is none */
     const int32_t *pairs;
     uint32_t quads;
     uint32_t count; /* of pairs; 0 in the end */

@@ -85,6 +85,7 @@ def _pairs(job: Job, m: _Map, tiles: int, spans: int) -> Pieces:
     add(out, _panel(m, int(out["conv.pairs"])))
     out["conv.spans"] = out["conv.pairs"] * spans
     products = out["conv.pairs"] * tiles
+    out["conv.tiles_wide"] = products if m.flags & _WIDE and not m.flags & _SINGLE else 0
     if m.flags & _SINGLE:
         out["conv.loop_tiles"] = products
         out["conv.loop_quads"] = products * m.quads
@@ -97,7 +98,7 @@ def _pairs(job: Job, m: _Map, tiles: int, spans: int) -> Pieces:
 def _panel(m: _Map, pairs: int) -> Pieces:
     """The weights of pairs as int16."""
     if m.flags & _WIDE:
-        return Pieces({"conv.panels_wide": pairs, "conv.panel_quads_wide": pairs * m.quads})
+        return Pieces({"conv.panels_wide": pairs})
     how = "single" if m.flags & _SINGLE else "double"
     return Pieces(
         {
@@ -168,21 +169,28 @@ def _gathered(m: _Map, inside: tuple[bool, ...], x: int) -> Pieces:
         add(out, {**more, "conv.gather_words": rows * -(-m.row_bytes // 4)})
         return out
     for i in range(_TILE):
-        first = min(x + i, m.out_w - 1) * m.stride_w - m.pad_left
-        there = _taps(m, first)
-        add(out, there, sum(inside))
-        add(out, _fill(m.row_bytes), m.kernel_h - sum(inside))
-        out["conv.tap_rows"] += m.kernel_h
+        add(out, _pixel(m, inside, min(x + i, m.out_w - 1) * m.stride_w - m.pad_left))
     return out
 
 
-def _taps(m: _Map, x: int) -> Pieces:
-    """`gather_row` of a row of the map, from column x on."""
-    if m.group_in == m.in_c and m.dilation_w == 1 and x >= 0 and x + m.kernel_w <= m.in_w:
-        return _copy(m.row_bytes)
-    out = Pieces({"conv.tap_columns": m.kernel_w})
-    for k in range(m.kernel_w):
-        add(out, _copy(m.group_in) if 0 <= x + k * m.dilation_w < m.in_w else _fill(m.group_in))
+def _pixel(m: _Map, inside: tuple[bool, ...], x: int) -> Pieces:
+    """`gather_pixel` of a window from column x on."""
+    there, missing = sum(inside), len(inside) - sum(inside)
+    out = Pieces({"conv.tap_pixels": 1, "conv.tap_rows": m.kernel_h})
+    add(out, _fill(m.row_bytes), missing)
+    left, right = max(-x, 0), max(x + m.kernel_w - m.in_w, 0)
+    if m.group_in != m.in_c or m.dilation_w != 1 or left + right >= m.kernel_w:
+        out["conv.tap_columns"] = there * m.kernel_w
+        for k in range(m.kernel_w):
+            add(
+                out,
+                _copy(m.group_in) if 0 <= x + k * m.dilation_w < m.in_w else _fill(m.group_in),
+                there,
+            )
+        return out
+    add(out, _copy((m.kernel_w - left - right) * m.in_c), there)
+    for outside in (left, right):
+        add(out, _fill(outside * m.in_c), there * (outside > 0))
     return out
 
 

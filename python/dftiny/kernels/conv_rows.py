@@ -31,7 +31,7 @@ from dftiny.steps import Step
 
 _WINDOW_ROWS_MAX = 16  # DFT_WINDOW_ROWS_MAX
 _OUT_ROWS_MAX = 2  # DFT_OUT_ROWS_MAX
-_WIDE, _LINEAR, _SINGLE, _PLANES = 1, 2, 4, 8  # DFT_CONV_WIDE …
+_WIDE, _LINEAR, _SINGLE, _PLANES, _DIRECT = 1, 2, 4, 8, 16  # DFT_CONV_WIDE …
 _LAST = 0x8000  # DFT_CONV_LAST
 _UNROLLED_MAX = 64  # dft_conv_k64
 _TILE = 4  # pixels
@@ -129,9 +129,9 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     pairs = [pair for run in runs for pair in run.pairs]
     names = _epilogues(runs, linear, table is not None, choice.planes is not None)
     single = 4 * m.quads > _UNROLLED_MAX
-    body = "loop" if single else f"k{4 * m.quads}"
+    body = "loop" if single else f"{'wide_' * choice.wide}k{4 * m.quads}"
     rows, block = _sizes(m, choice)
-    flags = _WIDE * choice.wide + _LINEAR * linear + _SINGLE * single
+    flags = _WIDE * choice.wide + _LINEAR * linear + _SINGLE * single + _DIRECT * _bare(m, choice)
     fields = _fields(graph, op, m, block, flags) if choice.planes is None else ()
     if choice.planes is not None:
         fields = _fields(graph, op, m, block, flags + _PLANES) + _planes_fields(choice.planes)
@@ -142,7 +142,7 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
         "dft_conv_rows_params",
         fields,
         _pointers(replace(r, factor=1 if single else 2), groups, pairs, list(names), choice.wide, table),
-        scratch_bytes=_scratch(m, rows, block),
+        scratch_bytes=_scratch(m, choice, rows, block),
         rows=rows,
         in_place=choice.planes is None and _in_place(m, block),
         symbols=tuple(f"dft_conv_{n}" for n in (body, *names.values())),
@@ -205,7 +205,7 @@ def _sizes(m: _Map, choice: Choice) -> tuple[int, int]:
     """(output rows an event, pixels of a row that are widened at once): as many as pay, or as memory should hold."""
     pixel = 8 * m.quads
     lean = bool(choice.block)
-    room = max((_SCRATCH_LEAN if lean else _SCRATCH_AIM) - _scratch(m, 1, 0), 0) // pixel
+    room = max((_SCRATCH_LEAN if lean else _SCRATCH_AIM) - _scratch(m, choice, 1, 0), 0) // pixel
     room = max(room, _TILE if lean else _ENOUGH)
     whole = _rounded(m.out_size[1])
     most = _OUT_ROWS_MAX if m.dilation[0] == 1 and m.kernel[0] + m.stride[0] <= _WINDOW_ROWS_MAX else 1
@@ -229,11 +229,16 @@ def _rounded(pixels: int) -> int:
     return -(-pixels // _TILE) * _TILE
 
 
-def _scratch(m: _Map, rows: int, block: int) -> int:
-    """Widened pixels, panel, state, taps, and the output of a map that is narrower than a tile."""
+def _scratch(m: _Map, choice: Choice, rows: int, block: int) -> int:
+    """Widened pixels, panel or windows, state, and the output of a map that is narrower than a tile."""
     narrow = rows * _TILE * m.out_depth if m.out_size[1] < _TILE else 0
-    taps = 4 * m.quads * _TILE + 4 if _gathers(m) else 0
-    return 8 * m.quads * rows * block + 16 * m.quads + _STATE_BYTES + taps + narrow
+    panel = 0 if _bare(m, choice) else 16 * m.quads
+    return 8 * m.quads * rows * block + panel + _STATE_BYTES + narrow
+
+
+def _bare(m: _Map, choice: Choice) -> bool:
+    """Weights and windows are read where they lie."""
+    return choice.wide and not _gathers(m)
 
 
 def _gathers(m: _Map) -> bool:

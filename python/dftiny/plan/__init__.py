@@ -280,11 +280,16 @@ def _best(
     enough = enough // regions[0].align * regions[0].align
     best: _Packed | None = None
     tried: set[tuple[int, int]] = set()
+    seen: list[Segment] = []
     for limit, wish in _limits(cutter, bound, wishes):
         if (limit, wish) in tried:
             continue
         tried.add((limit, wish))
-        found = _packed(prepared, cutter, cutter.cut(limit, wish), limit, regions)
+        cuts = cutter.cut(limit, wish)
+        if cuts == seen:
+            continue  # nothing new to pack
+        seen = cuts
+        found = _packed(prepared, cutter, cuts, limit, regions)
         near = found is not None and enough < found.total <= enough * (1 + OVER_BOUND)
         if found is not None and near and wishes.slack and cutter.pressed and len(tried) <= LONGER:
             found = _tried_longer(prepared, cutter, found, regions, enough)
@@ -307,7 +312,8 @@ def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[tuple[int, i
     if least > bound * (1 + OVER_BOUND):
         yield least, least  # whatever is done, it will not be near the bound
         return
-    for limit in sorted({least + (peak - least) // 2, least}, reverse=True):
+    between = (least + (peak - least) * 3 // 4, least + (peak - least) // 2)
+    for limit in sorted({*between, least}, reverse=True):
         for part in _MOST_SEGMENTS:
             yield limit, int(limit * part)
 

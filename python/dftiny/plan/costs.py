@@ -13,10 +13,11 @@ from dftiny.plan.lanes import Lane
 
 # What an event costs beside its kernel's work, and one weight widened once a block, in instructions.
 _EVENT = 120
-_WIDEN, _COPY = 1.4, 0.6  # the second where they are int16 in flash
+_WIDEN = 1.3
+_FLASH = 1e-6  # what a byte of int16 weights, which are read where they lie, is worth, in instructions a MAC of the net
 _PLANE = 6  # the padding of a plane
 # What a convolution's event and a block of it cost beyond that, and two output channels a block.
-_CONV_EVENT, _CONV_PAIR = 300, 32
+_CONV_EVENT, _CONV_BLOCK, _CONV_PAIR = 150, 200, 41
 # Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
 _DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
 _DEPTHWISE_CHANNEL = 58
@@ -39,8 +40,11 @@ def lane_cost(graph: Graph, lane: Lane) -> float:
 
 def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     weights = graph.tensors[lane.step.op.inputs[1]]
-    cost = (_COPY if call.wide_bytes else _WIDEN) * weights.elements + _CONV_PAIR * weights.shape[0] / 2
-    cost = cost * events * _blocks(graph, lane, call) + _CONV_EVENT * events
+    block = _CONV_PAIR * weights.shape[0] / 2 + _CONV_BLOCK
+    block += 0.0 if call.wide_bytes else _WIDEN * weights.elements
+    cost = (block * _blocks(graph, lane, call) + _CONV_EVENT) * events
+    if call.wide_bytes:
+        cost += _FLASH * weights.elements * sum(macs(graph, op) for op in graph.ops)
     if dict(call.fields).get("out_columns"):
         cost += _PLANE * weights.shape[0] * lane.events_h
     return cost

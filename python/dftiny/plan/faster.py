@@ -15,6 +15,7 @@ from dftiny.plan.lanes import Lane
 from dftiny.plan.parts import Cut, Segment
 
 _LEAST_SAVED = 200.0  # instructions that are worth a try
+_FULL = 0.999  # of the largest segment: blocks of several segments must be packed together afterwards
 
 
 class Making(Protocol):
@@ -30,12 +31,12 @@ class Making(Protocol):
 
 def faster(making: Making, segments: Sequence[Segment]) -> list[Segment]:
     """`segments` with faster lanes; none takes more bytes than the largest did."""
-    limit = max(s.peak for s in segments)
+    limit = int(max(s.peak for s in segments) * _FULL)
     out: list[Segment] = []
     for s in segments:
         woven = bool(out) and out[-1].woven is not None
         first, end = Cut(s.first, woven), Cut(s.end, s.woven is not None)
-        out.append(_faster(making, first, end, s, limit) if len(s.lanes) > 1 else s)
+        out.append(_faster(making, first, end, s, max(limit, s.peak)) if len(s.lanes) > 1 else s)
     return out
 
 

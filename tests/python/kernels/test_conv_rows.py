@@ -34,7 +34,7 @@ def test_random_layers_meet_every_kernel() -> None:
     symbols = {s for c in calls for s in c.symbols}
     kinds = {s.removeprefix("dft_conv_").rstrip("0123456789") for s in symbols}
     tables = {f"{kind}{table}" for kind in ("relu", "linear") for table in ("", "_table")}
-    assert kinds == {"k", "loop"} | {f"{t}_" for t in tables} | {f"{t}_mixed" for t in tables}
+    assert kinds == {"k", "loop", "wide_k"} | {f"{t}_" for t in tables} | {f"{t}_mixed" for t in tables}
 
 
 def test_vectors_with_large_biases(harness: Harness) -> None:
