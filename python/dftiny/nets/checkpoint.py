@@ -22,6 +22,8 @@ from dftiny.nets.registry import create, names
 # All of dftiny's metadata is one JSON value under one key: safetensors writes several keys in a random order.
 KEY = "dftiny"
 FORMAT = "dftiny-checkpoint-1"
+# For somebody who has named the net already, by whatever option.
+_OTHER_NET = "give weights of {0}, or name the net that these are of"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def load_checkpoint(path: Path, *, preset: str | None = None, tile: int | None =
         raise DftError(f"{path} has a threshold that is not a number")
     with torch.random.fork_rng(devices=[]):
         net = create(name, size)
-    _fill(net, _adopted(net, state), path, name)
+    hint = "it may be damaged, or of another version: train it again"
+    _fill(net, _adopted(net, state), path, name, hint if preset is None else _OTHER_NET.format(name))
     return Checkpoint(
         net.eval(),
         name,
@@ -146,7 +149,7 @@ def load_weights(
     fits = _misfit(wanted, given) is None
     if not fits:
         state = {k: v for k, v in state.items() if k not in given} | wanted
-    _fill(net, state, path, preset)
+    _fill(net, state, path, preset, _OTHER_NET.format(preset))
     checkpoint = Checkpoint(
         net, preset, tile or _default_tile(preset), 0.0, ("fake", "real"), sha256_file(path)
     )
@@ -171,10 +174,10 @@ def _adopted(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state if adopt is None else adopt(state)
 
 
-def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
+def _fill(net: nn.Module, state: dict[str, Tensor], path: Path, name: str, hint: str) -> None:
     misfit = _misfit(net.state_dict(), state)
     if misfit is not None:
-        raise DftError(f"{path} does not fit the net {name}: {misfit}", "name its net with --net")
+        raise DftError(f"{path} does not fit the net {name}: {misfit}", hint)
     net.load_state_dict(state)
     bad = [
         k for k, v in net.state_dict().items() if v.is_floating_point() and not bool(torch.isfinite(v).all())

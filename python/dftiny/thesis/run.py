@@ -50,6 +50,7 @@ def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False)
         steps=wishes.steps,
         weights=wishes.weights,
     )
+    _check_weights(wanted)
     missing = _missing(wanted, digest, out)
     plan = plan_of(wanted, missing, pace_of(wanted, data, out, wishes.jobs), index, wishes.jobs)
     print(plan.text())
@@ -65,6 +66,17 @@ def reproduce(data: Path, out: Path, wishes: Wishes, *, plan_only: bool = False)
             done=lambda name: _note(by_name[name], digest, out),
         )
     report(out)
+
+
+def _check_weights(wanted: Grid) -> None:
+    """DftError when public weights do not fit their net: said now, and not by a cell hours later."""
+    public = {(g.net, g.tile, c.weights) for g in wanted.groups for c in g.cells if c.weights is not None}
+    if not public:
+        return
+    from dftiny.nets.checkpoint import load_weights
+
+    for net, tile, weights in sorted(public, key=lambda p: p[0]):
+        load_weights(weights.file, preset=net, tile=tile)
 
 
 def _claim(out: Path) -> None:

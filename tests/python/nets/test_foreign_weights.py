@@ -98,6 +98,10 @@ def test_two_nets_in_one_file(backbone: dict[str, Tensor], head: dict[str, Tenso
 def test_another_net(tmp_path: Path) -> None:
     said = _refused(create("phinet_demo").state_dict(), tmp_path, "micronet_m1")
     assert "missing" in said and "unknown" in said
+    # Its net was named: by --net here, by NET=FILE in `dftiny reproduce`, which has no --net.
+    assert "--net" not in said and said.endswith(
+        "give weights of micronet_m1, or name the net that these are of"
+    )
 
 
 def test_not_a_state_dict(tmp_path: Path) -> None:

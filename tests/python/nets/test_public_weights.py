@@ -111,7 +111,8 @@ def test_what_does_not_fit_is_named_three_of_a_kind(tmp_path: Path) -> None:
     assert "conv1.weight is (64, 3, 7, 7) and must be (16, 3, 7, 7)" in _refused(
         wrong, "resnet_small", tmp_path
     )
-    assert "missing" in _refused(state, "micronet_m1", tmp_path)
+    said = _refused(state, "micronet_m1", tmp_path)
+    assert "missing" in said and "--net" not in said and "give weights of micronet_m1" in said
 
 
 def test_nothing_is_downloaded(tmp_path: Path) -> None:

@@ -356,3 +356,14 @@ def test_foreign_folders_and_empty_ones_are_refused(data: Path, tmp_path: Path) 
         reproduce(data, tmp_path, Wishes("quick"))
     with pytest.raises(DftError, match="holds no grid"):
         report(tmp_path / "nothing")
+
+
+def test_weights_of_another_net_are_refused_before_anything_runs(data: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
+    torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "wrong.pth")
+    wishes = Wishes("quick", nets=("PhiNet",), weights=(f"PhiNet={tmp_path / 'wrong.pth'}",))
+    with pytest.raises(
+        DftError, match=r"wrong\.pth does not fit the net phinet_demo.*weights of phinet_demo"
+    ):
+        reproduce(data, tmp_path / "out", wishes, plan_only=True)
+    assert not (tmp_path / "out").exists()
