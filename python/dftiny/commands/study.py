@@ -85,7 +85,12 @@ def thesis(*, data: Path, out: Path, plan_only: bool, only_report: bool, **wishe
 )
 @out_option(RUNS / "crossval")
 @data_option()
-@click.option("--recipe", "recipes", multiple=True, help="Recipe by name or .toml file (may repeat).")
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    help=f"Recipe by name or .toml file (may repeat).  [default: the released {' and '.join(RELEASED)}]",
+)
 @fold_option()
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every round.")
 @click.option("--steps", type=click.IntRange(2), help="Steps instead of the recipe's.")

@@ -26,6 +26,7 @@ def rounds(folder: Path, data: Path, *, floating: bool, jobs: int) -> list[Round
     from rich.progress import track
 
     index = load_index(data)
+    index.of_fold(0)  # says that there are no folds, where there are none
     places = {k: p for k in range(index.folds) for p in sorted(folder.glob(f"fold{k}_seed*"))[:1]}
     done = {k: p for k, p in places.items() if (p / BUNDLE / MODEL).is_file()}
     if not done:

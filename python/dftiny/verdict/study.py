@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dftiny import graph as graphs
 from dftiny import int8
 from dftiny.bundle import MODEL, VERDICT
-from dftiny.data.index import MOVED, DataIndex, ImageRow, load_index, read_image, read_picture
+from dftiny.data.index import MOVED, DataIndex, ImageRow, load_whole, read_image, read_picture
 from dftiny.data.photos import MIN_TEXTURE, SHRINK, Photo, demo_photos, seed_of, texture
 from dftiny.data.sharing import PRE, PROFILES, shared
 from dftiny.data.tiles import tiles
@@ -63,7 +63,7 @@ def outcomes(model: Path, data: Path, only: Collection[str] = ()) -> list[Outcom
     file = load_verdict(model / VERDICT)
     graph = graphs.load(model / MODEL)
     tables, engine = file.model(graph.output.scale, graph.output.zero_point), Oracle(graph)
-    rows = [r for r in load_index(data).images if r.split == "test" and (not only or _condition(r) in only)]
+    rows = [r for r in load_whole(data).images if r.split == "test" and (not only or _condition(r) in only)]
     if not rows:
         raise DftError(
             f"{data} has no test image in {', '.join(only) or 'any condition'}", "see its index.json"

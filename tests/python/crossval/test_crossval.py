@@ -8,15 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from dftiny.artifact import read_json, write_json
+from dftiny.cli import cli
+from dftiny.crossval import verdicts
 from dftiny.crossval.costs import Cost, cost_table
 from dftiny.crossval.fold import BUNDLE, SCORES, TRAIN
 from dftiny.crossval.report import RESULTS, SETTING, TABLES, report
 from dftiny.crossval.run import Wishes, _jobs, _rounds, crossval
+from dftiny.data.index import load_index, save_index
 from dftiny.errors import DftError
+from dftiny.models import released_model
 from dftiny.thesis.results import measure
 from dftiny.thesis.sheet import load_sheet
+from dftiny.verdict.study import outcomes
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'dftiny[train]'")
 
@@ -120,3 +126,23 @@ def test_what_cannot_be_run_is_refused(data: Path, done: Path, tmp_path: Path) -
         crossval(data, other, Wishes(("phinet_demo",)))
     with pytest.raises(DftError, match="no finished round"):
         report(other)
+
+
+def test_verdicts_say_whether_the_folds_or_the_rounds_are_missing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DftError, match="holds no finished round"):
+        verdicts.rounds(tmp_path, data, floating=True, jobs=1)
+    index = load_index(data)
+    save_index(tmp_path, replace(index, images=tuple(replace(r, fold=-1) for r in index.images)))
+    with pytest.raises(DftError, match=r"'noise' has no folds; make a cross-validation set"):
+        verdicts.rounds(tmp_path, tmp_path, floating=True, jobs=1)
+    with pytest.raises(DftError, match=r"no splits of its own.*without --folds"):
+        outcomes(released_model(), data)
+
+
+def test_the_help_names_the_recipes_that_are_run_when_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = " ".join(CliRunner().invoke(cli, ["crossval", "--help"]).output.split())
+    assert "[default: the released phinet_h743 and micronet_h743]" in said
+    run: list[Wishes] = []
+    monkeypatch.setattr("dftiny.crossval.run.crossval", lambda _data, _out, wishes: run.append(wishes))
+    assert CliRunner().invoke(cli, ["crossval"]).exit_code == 0
+    assert [w.recipes for w in run] == [("phinet_h743", "micronet_h743")]
