@@ -43,6 +43,7 @@ LEVEL = {
     "dftiny.verdict": 1,
     "dftiny.verdict.validation": 3,
     "dftiny.verdict.study": 3,
+    "dftiny.verdict.exported": 3,
     "dftiny.verdict.identity": 3,
     "dftiny.data.index": 1,
     "dftiny.data.tiles": 1,

@@ -336,13 +336,13 @@ def _saving(wished: float, condition: str, order: str, shown: Sequence[_Shown]) 
         if np.mean([s.values[:k].mean() > 0 for s in shown] == truth) >= same.mean()
     )
     return Saving(
-        wished, condition, order, len(shown), float(same.mean()), _interval(same, [s.source for s in shown]),
+        wished, condition, order, len(shown), float(same.mean()), interval(same, [s.source for s in shown]),
         float(np.mean([s.seen for s in shown])), fixed, float(np.mean([s.fixed for s in shown])),
         float(np.mean([s.values[: s.fixed].mean() > 0 for s in shown] == truth)),
     )  # fmt: skip
 
 
-def _interval(same: NDArray[np.bool_], sources: Sequence[str]) -> tuple[float, float]:
+def interval(same: NDArray[np.bool_], sources: Sequence[str]) -> tuple[float, float]:
     """95 % bootstrap interval of the mean, photographs drawn anew."""
     groups = [same[np.array(sources) == s] for s in sorted(set(sources))]
     rng = np.random.default_rng(0)

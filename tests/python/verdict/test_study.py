@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from dftiny.data.sharing import PROFILES
+from dftiny.verdict.exported import exported, exported_text
+from dftiny.verdict.fit import Bounds, Line, tables
 from dftiny.verdict.study import (
     ORDERS,
     PRE,
@@ -19,6 +21,8 @@ from dftiny.verdict.study import (
     savings,
     savings_text,
 )
+
+NEVER = np.full(64, 2**31 - 1, np.int32)
 
 
 def images(rng: np.random.Generator, sources: int, tiles: int) -> list[Large]:
@@ -51,6 +55,24 @@ def test_every_condition_and_order_is_judged_and_saves_tiles() -> None:
     assert sum(r.tiles for r in less) < sum(r.tiles for r in found)
     assert sum(r.chosen for r in less) < sum(r.chosen for r in found)
     assert sum(r.agreement for r in less) <= sum(r.agreement for r in found)
+
+
+def test_the_exported_verdict_stops_early_and_ends_as_all_tiles_do() -> None:
+    found = images(np.random.default_rng(2), 40, 64)
+    found[0].textures[:10] = 0.0  # flat: not offered
+    model = tables(Line(1.0, 0.0, 8.0), Bounds(1.0, -1.0, 2.0, 2.5), 0.1, 0, 64)
+    rows = exported(model, found, 0.1, 0)
+    assert [r.condition for r in rows] == [PRE, *PROFILES]
+    for r in rows:
+        assert r.images == 80
+        assert r.agreement >= 0.95
+        assert r.tiles < 32 < r.offered
+        assert r.decided > 0.8
+        assert r.wrong < 0.05
+    assert rows[0].offered == 64 - 10 / 80
+    assert len(exported_text(rows).splitlines()) == 6
+    late = exported(replace(model, real_from=NEVER, fake_to=-NEVER, between_from=NEVER), found, 0.1, 0)
+    assert all(r.tiles == r.offered and r.agreement == 1 for r in late)
 
 
 def test_orders_show_every_tile_once_and_texture_first_begins_with_the_most() -> None:
