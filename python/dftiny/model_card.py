@@ -91,7 +91,8 @@ def with_verdicts(text: str, figures: str) -> str:
     """The card with its section on verdicts, in place of an earlier one."""
     opening = (
         "On the validation photographs, parts called real, fake and undecided, tiles shown, and how often the\n"
-        "end was that of all tiles. Fitted by `dftiny verdict`.\n\n"
+        "end was that of all tiles. `dftiny detect` confirms no compressed picture as real, whatever its tiles say.\n"
+        "Fitted by `dftiny verdict`.\n\n"
     )
     return with_section(text, VERDICTS, f"{opening}```\n{figures}\n```")
 
