@@ -196,7 +196,8 @@ def main(arguments: Sequence[str]) -> None:
     a cross-validation into its card."""
     folders = [Path(a) for a in arguments if a not in ("--correct-bias", "--again")]
     if "--again" in arguments and len(folders) == 2:
-        convert_again(*folders, Cures(correct_bias="--correct-bias" in arguments))
+        model, data = folders
+        convert_again(model, data, Cures(correct_bias="--correct-bias" in arguments))
     elif len(folders) == 2:
         add_crossval(*folders)
     elif len(folders) == 4:
