@@ -11,18 +11,21 @@ METHODS = (
     "supervised", "random", *(f"{w}_{c}" for w in ("head", "all") for c in CONDITIONS[1:]), "mixed",
     *(f"mixed_head_{c}" for c in CONDITIONS), "simclr_head", "simclr_unfrozen", "simclr_thesis_head",
 )  # fmt: skip
+# Kinds and labels (1: real); copies off the grid are of both.
+PLAIN = (("real", 1), ("gen_a", 0), ("blur", 1), ("denoise", 1))
+FURTHER = (("gen_new", 0), ("resized", 0), ("resized", 1), ("offgrid", 0), ("offgrid", 1))
 
 
 def sheet(net: str, fold: int, seed: int = 0, *, photographs: int = 4) -> Sheet:
     """Two crops of each photograph in every condition; a real's logit is 1 above a fake's, the noise is by condition."""
     rng = np.random.default_rng([fold, seed, len(net)])
     rows = [
-        (split, f"photo{fold}{split}{p}", kind, c, int(kind in ("real", "blur", "denoise")), kind in ("real", "gen_a"))
+        (split, f"photo{fold}{split}{p}", kind, c, label, kind in ("real", "gen_a"))
         for split in ("val", "test")
         for p in range(photographs)
         for _ in range(2)
         for c in CONDITIONS
-        for kind in ("real", "gen_a", "blur", "denoise", *(("gen_new", "resized", "offgrid") if split == "test" else ()))
+        for kind, label in (*PLAIN, *(FURTHER if split == "test" else ()))
     ]  # fmt: skip
     split, source, kind, sharing, target, seen = (np.array(v) for v in zip(*rows, strict=True))
     noise = np.array([0.3 + 0.5 * CONDITIONS.index(str(c)) for c in sharing])

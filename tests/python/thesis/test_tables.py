@@ -14,11 +14,11 @@ from dftiny import spec
 from dftiny.artifact import write_manifest
 from dftiny.errors import CheckFailed
 from dftiny.metrics import evaluate_scores, logistic_threshold
-from dftiny.thesis.controls import control_tables
+from dftiny.thesis.controls import NAMES, control_tables
 from dftiny.thesis.figures import NETS, thesis
 from dftiny.thesis.results import ANY, Results, home_of, measure, thresholds
 from dftiny.thesis.sheet import SHEET, STAGE, load_sheet, save_sheet
-from dftiny.thesis.table import Table
+from dftiny.thesis.table import Table, interval, percent
 from dftiny.thesis.tables import thesis_tables
 
 QUICK = {"ResNet50": "resnet_demo", "PhiNet": "phinet_demo", "MicroNet": "micronet_h743"}
@@ -147,6 +147,57 @@ def test_controls_are_judged_against_what_they_should() -> None:
         assert found is not None and found.value == pytest.approx(plain["auc"], abs=1e-12)
     said = made.get("PhiNet", "supervised", "processed", "pre", "false_alarms")
     assert said is not None and 0 <= said.value <= 1
+
+
+def controls(made: Results) -> dict[str, Table]:
+    return {t.number: t for t in control_tables(made)}
+
+
+def test_every_method_stands_among_what_it_was_not_trained_on() -> None:
+    words = {
+        "E": ("held-out", "gen_new"),
+        "F": (
+            "plain reals called fake",
+            "AUC of processed reals",
+            "processed reals called fake",
+            "AUC, resized",
+            "AUC, offgrid",
+        ),
+    }
+    for number, kinds in words.items():
+        rows = [r[0] for r in controls(results())[number].rows]
+        assert rows == [f"{p}, {name}: {k}" for p in QUICK.values() for k in kinds for name in NAMES.values()]
+    assert {"random", "head", "simclr_head", "simclr_unfrozen", "simclr_thesis_head"} < set(NAMES)
+
+
+@pytest.mark.parametrize("method", ["random", "head", "simclr_head", "simclr_unfrozen"])
+def test_their_figures_are_those_of_the_method(method: str) -> None:
+    for number, word, view in (("E", "held-out", "held-out"), ("F", "AUC, resized", "resized")):
+        name = f"phinet_demo, {NAMES[method]}: {word}"
+        row = next(r for r in controls(results())[number].rows if r[0] == name)
+        cells = []
+        for c in CONDITIONS:
+            tuned = "supervised" if c == "pre" else f"head_{c}"
+            found = results().get("PhiNet", tuned if method == "head" else method, view, c, "auc")
+            cells.append(f"{percent(found)} ({interval(found)})")
+        assert list(row[1:]) == cells and len(set(cells)) > 1
+
+
+def test_a_tuned_nets_row_that_would_repeat_the_untuned_one_is_left_out() -> None:
+    whole = sheet("phinet_demo", 0)
+    kept = ~np.isin(whole.kind, ("resized", "offgrid")) | (whole.sharing == "pre")
+    part = replace(
+        whole,
+        **{n: getattr(whole, n)[kept] for n in ("split", "source", "kind", "sharing", "target", "seen")},
+        logits={m: v[kept] for m, v in whole.logits.items()},
+        history={},
+    )
+    made = controls(measure([part], {"PhiNet": "phinet_demo"}, bootstrap=5))["F"]
+    rows = [r for r in made.rows if r[0].endswith("resized")]
+    assert [r[0] for r in rows] == [
+        f"phinet_demo, {name}: AUC, resized" for m, name in NAMES.items() if m not in ("head", "all")
+    ]
+    assert all("–" not in r[1].split()[0] and set(r[2:]) == {"–"} for r in rows)
 
 
 def test_the_true_history_is_the_platforms_own_threshold() -> None:
