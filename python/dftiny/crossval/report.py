@@ -109,11 +109,14 @@ def _hard(recipe: str, results: Results) -> Table:
     for view in views:
         for c in results.conditions:
             auc, false = (results.get(recipe, INT8, view, c, m) for m in ("auc", "false_alarms"))
+            floating = results.get(recipe, FLOAT, view, c, "auc")
             if auc is not None or false is not None:
-                rows.append((view, c, percent(auc), interval(auc), percent(false)))
+                rows.append((
+                    view, c, percent(auc), interval(auc), percent(floating), _lost(floating, auc), percent(false),
+                ))  # fmt: skip
     notes = (
         "generators held out of training against the reals; processed reals (blur, denoise) against the seen fakes;",
-        "resized and off-grid copies of reals and fakes; false alarms = those reals that are called fake",
+        "resized and off-grid copies of reals and fakes; false alarms = those reals that the int8 net calls fake",
     )
-    columns = ("int8 net on", "sharing", "AUC", "95 %", "false alarms")
+    columns = ("nets on", "sharing", "int8 AUC", "95 %", "float AUC", "AUC lost", "false alarms")
     return Table(recipe, "what it was not trained on", columns, tuple(rows), notes)

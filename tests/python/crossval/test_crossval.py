@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +69,14 @@ def test_the_figures_are_shown_again_without_the_data(done: Path, capsys: pytest
     assert (done / TABLES).read_text().startswith("# Cross-validation")
     figures = read_json(done / RESULTS, "results")["figures"]
     assert {f["method"] for f in figures} == {"float", "int8"}
+    for view in ("held-out", "gen_new", "blur"):
+        auc = {f["method"]: f["value"] for f in figures if _where(f) == (view, "facebook-like", "auc")}
+        (row,) = [n for n in said.splitlines() if n.split()[:2] == [view, "facebook-like"]]
+        assert f"{100 * auc['float']:.1f} {auc['float'] - auc['int8']:+.4f}" in " ".join(row.split())
+
+
+def _where(figure: dict[str, Any]) -> tuple[str, str, str]:
+    return figure["view"], figure["condition"], figure["metric"]
 
 
 def test_every_recipe_has_a_row_of_accuracy_against_cost(done: Path, tmp_path: Path) -> None:
