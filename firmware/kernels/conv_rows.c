@@ -111,13 +111,16 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
     }
 }
 
+/* What meets the zero weights behind the last product. */
+static int8_t *cleared(const dft_conv_rows_params *p, const dft_event *event)
+{
+    return memset(event->scratch, 0, 4u * p->quads);
+}
+
 void dft_conv_rows(const void *params, const dft_event *event)
 {
     const dft_conv_rows_params *p = params;
-    int8_t *x = event->scratch;
-    for (uint32_t k = 0; k < 4u * p->quads; k++) {
-        x[k] = 0; /* what meets the zero weights behind the last product */
-    }
+    int8_t *x = cleared(p, event);
     for (uint32_t row = 0; row < event->rows; row++) {
         int8_t *out = row_of(p, event->out[row], event->row + row);
         for (uint32_t ox = 0; ox < p->out_w; ox++) {
@@ -125,6 +128,22 @@ void dft_conv_rows(const void *params, const dft_event *event)
         }
         if ((p->flags & DFT_CONV_PLANES) != 0) {
             pad_planes(p, out);
+        }
+    }
+}
+
+void dft_conv_map_rows(const void *params, const dft_event *event)
+{
+    const dft_conv_rows_params *p = params;
+    int8_t *x = cleared(p, event);
+    for (uint32_t oy = 0; oy * p->row < p->out_w; oy++) {
+        const int8_t *in[DFT_WINDOW_ROWS_MAX];
+        int32_t y = (int32_t)(oy * p->stride_h) - p->pad_top;
+        for (uint32_t ky = 0; ky < p->kernel_h; ky++, y += p->dilation_h) {
+            in[ky] = y < 0 || y >= p->in_h ? 0 : event->in[0] + (uint32_t)y * p->in_w * p->in_c;
+        }
+        for (uint32_t ox = 0; ox < p->row; ox++) {
+            pixel(p, in, ox, x, event->out[0] + oy * p->row * p->out_c);
         }
     }
 }

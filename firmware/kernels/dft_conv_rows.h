@@ -57,18 +57,35 @@ typedef struct dft_conv_rows_params {
     uint16_t groups_n; /* of a grouped convolution */
     uint16_t quads;    /* K / 4, rounded up */
     uint16_t block;    /* pixels of a row that are widened at once, a multiple of 4 */
-    uint16_t inner_x0, inner_x1; /* output pixels that may be read directly: [x0, x1) */
+    union {
+        struct {
+            uint16_t inner_x0, inner_x1; /* output pixels that may be read directly: [x0, x1) */
+        };
+        struct {
+            uint16_t in_h, row; /* of a whole map: rows of the input, columns of the output */
+        };
+    };
     uint8_t kernel_h, kernel_w;
     uint8_t stride_h, stride_w;
     uint8_t dilation_w;
     uint8_t pad_left;
     uint8_t flags;
     int8_t in_zp, out_zp;
-    uint8_t out_columns, out_left : 4, out_top : 4;
-    int8_t out_pad;
+    union {
+        struct {
+            uint8_t out_columns, out_left : 4, out_top : 4;
+            int8_t out_pad;
+        };
+        struct {
+            uint8_t pad_top, dilation_h; /* of a whole map */
+        };
+    };
 } dft_conv_rows_params;
 
 dft_row_kernel dft_conv_rows;
+/* A whole map in one event: `in` and `out` have one row, `out_w` is all its pixels, at least four. No groups, columns of a
+ * window follow each other and one of them or more lies in the map. */
+dft_row_kernel dft_conv_map_rows;
 
 /* Code of m7/ where there is some. */
 #if defined(__ARM_FEATURE_DSP)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 /* Raised whenever a struct or a weight order below changes: generated code refuses another version. */
-#define DFT_KERNELS_VERSION 5
+#define DFT_KERNELS_VERSION 6
 
 /* Requantisation of one output channel: ((acc << left) * mult, twice rounded) >> right, plus the zero point.
  * `left1` is left + 1: the doubling of the high multiplication is part of the shift. `round` is half of

@@ -35,6 +35,7 @@ INDIRECT: dict[str, tuple[str, ...]] = {
         ("run_channel", "run_channels", "dft_depthwise_wide_rows"),
         ("dft_depthwise_wide_5_*", "dft_depthwise_wide_7_*", "dft_depthwise_wide_weights_*"),
     ),
+    "conv_event": ("conv_widen", "conv_widen_map"),
     "block": ("dft_depthwise_line_*", "dft_depthwise_pair_*"),
     **dict.fromkeys(("check_stack", "run_vector", "check_vector"), ("dft_the_board", "dft_vector_*")),
     **dict.fromkeys(
@@ -51,7 +52,7 @@ INDIRECT: dict[str, tuple[str, ...]] = {
     "*": ("dft_the_board",),
 }
 # Assembly of kernels/m7 whose jumps stay in the frame of the function that was called: bodies, epilogues, tiles.
-JUMPS = re.compile(r"dft_conv_(k\d+(_ldrd?)?|loop)$|dft_depthwise_\w+_run$")
+JUMPS = re.compile(r"dft_conv_((wide_)?k\d+(_ldrd?)?|loop)$|dft_depthwise_\w+_run$")
 # Only these files' functions may call through a pointer without being named above (after inlining, by caller).
 ANY_TABLE = (
     "dft_session_",

@@ -148,12 +148,12 @@ class _Layer:
         self.ops.append(Op(len(self.ops), kind, tuple(inputs), (out,), options))
         return out
 
-    def conv(self, x: int, out: int, shift: int = 9) -> int:
-        """A pointwise convolution with ReLU."""
+    def conv(self, x: int, out: int, shift: int = 9, window: int = 1) -> int:
+        """A convolution with ReLU, stride 1, SAME padding."""
         shape = self.tensors[x].shape
-        weights = self.weights((out, 1, 1, shape[3]), 0, shift)
+        weights = self.weights((out, window, window, shape[3]), 0, shift)
         y = self.act((*shape[:3], out))
-        return self.op("CONV_2D", (x, *weights), y, ConvOptions(1, 1, 1, 1, "VALID", "RELU", 1))
+        return self.op("CONV_2D", (x, *weights), y, ConvOptions(1, 1, 1, 1, "SAME", "RELU", 1))
 
     def depthwise(self, x: int, high: int, wide: int, stride: int = 1) -> int:
         """A depthwise convolution with ReLU."""
@@ -187,6 +187,11 @@ def _timed_pointwise() -> Graph:
 def _conv() -> Graph:
     net = _Layer(1, 2, 9, 12)
     return net.graph(net.conv(0, 5))
+
+
+def _conv_map() -> Graph:
+    net = _Layer(1, 5, 5, 2)
+    return net.graph(net.conv(0, 5, window=3))
 
 
 def _matvec() -> Graph:
@@ -326,6 +331,7 @@ WITHOUT = frozenset({"dft_depthwise_planes_rows"}) | frozenset(
 # C function → name, and the layer that brings it.
 FAMILIES: Mapping[str, tuple[str, Callable[[], Graph]]] = {
     "dft_conv_rows": ("layer conv", _conv),
+    "dft_conv_map_rows": ("layer conv map", _conv_map),
     "dft_matvec_rows": ("layer matvec", _matvec),
     "dft_depthwise_rows": ("layer depthwise", _depthwise(3, 3)),
     "dft_depthwise_wide_rows": ("layer dw wide", _depthwise(5, 5)),

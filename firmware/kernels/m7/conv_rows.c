@@ -1,5 +1,6 @@
 /* CONV_2D by rows for Cortex-M7: what is around conv_pairs.S. An event goes block by block of pixels, and group by
  * group where the convolution is grouped: widen the block's windows to int16, then run all pairs of channels over it.
+ * dft_conv_map_rows does the same with a whole map's pixels as one row, every window gathered by itself.
  * Called by the row engine; kernels/conv_rows.c is the portable twin. */
 #include "dft_conv_m7.h"
 
@@ -37,8 +38,15 @@ typedef struct block {
     uint32_t x, whole, rest;
 } block;
 
+struct layout;
+
+/* Widens `tiles` from output pixel x on, input channels from `channel` on, to `to`. */
+typedef void widener(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel,
+                     uint32_t tiles, const struct layout *at, int32_t *to);
+
 /* Scratch memory, see dft_conv_m7.h. `narrow`: output of a map less than a tile wide. */
 typedef struct layout {
+    widener *widen;
     int32_t *pixels;
     dft_conv_state *state;
     int8_t *taps;
@@ -77,8 +85,9 @@ static DFT_NOINLINE void fill(int8_t *to, int32_t value, uint32_t n)
     }
 }
 
-/* Columns from x on of row `in` of the map, channels from `channel`, one by one; the zero point where they leave the map. */
-static DFT_NOINLINE void gather_columns(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel, int8_t *to)
+/* Columns from x on of row `in` of the map, channels from `channel`, one by one; the zero point where they leave it. */
+static DFT_NOINLINE void gather_columns(const dft_conv_rows_params *p, const int8_t *in, int32_t x, uint32_t channel,
+                                        int8_t *to)
 {
     uint32_t n = p->group_in, all = p->in_c;
     for (uint32_t columns = p->kernel_w; columns > 0; columns--, x += p->dilation_w, to += n) {
@@ -91,25 +100,23 @@ static DFT_NOINLINE void gather_columns(const dft_conv_rows_params *p, const int
 }
 
 /* The window of one pixel from column x on. Where its columns follow each other, those in the map are one run a row. */
-static DFT_NOINLINE void gather_pixel(const dft_conv_rows_params *p, const int8_t *const *in, int32_t x, uint32_t channel, int8_t *to)
+static DFT_NOINLINE void gather_pixel(const dft_conv_rows_params *p, const int8_t *const *in, int32_t x,
+                                      uint32_t channel, int8_t *to)
 {
     uint32_t n = p->group_in, row = p->kernel_w * n, left = x < 0 ? (uint32_t)-x : 0;
     uint32_t right = x + p->kernel_w > p->in_w ? (uint32_t)(x + p->kernel_w - p->in_w) : 0;
     uint32_t apart = n != p->in_c || p->dilation_w != 1u || left + right >= p->kernel_w;
     const int8_t *const *end = in + p->kernel_h;
     for (left *= n, right *= n; in < end; in++, to += row) {
-        if (*in == 0) {
-            fill(to, p->in_zp, row);
-        } else if (apart) {
+        if (*in != 0 && apart) {
             gather_columns(p, *in, x, channel, to);
-        } else {
+            continue;
+        }
+        if (*in == 0 || (left | right) != 0) {
+            fill(to, p->in_zp, row);
+        }
+        if (*in != 0) {
             copy(to + left, *in + x * (int32_t)n + left, row - left - right);
-            if (left != 0) {
-                fill(to, p->in_zp, left);
-            }
-            if (right != 0) {
-                fill(to + row - right, p->in_zp, right);
-            }
         }
     }
 }
@@ -153,19 +160,20 @@ static DFT_NOINLINE void widen_tiles(const dft_conv_rows_params *p, const int8_t
     uint32_t skip = (p->quads - quads) * TILE_WORDS * 4u;
     uint32_t first = (x * p->stride_w - p->pad_left) * p->in_c + channel;
     for (uint32_t ky = 0; ky < p->kernel_h; ky++, to += quads * TILE_WORDS) {
+        const int8_t *from = at->taps;
+        uint32_t pixel = 0; /* all pixels are the same one */
         if (in[ky] != 0) {
-            dft_conv_widen(to, in[ky] + first, (uint32_t)p->stride_w * p->in_c, quads, tiles, skip);
+            from = in[ky] + first;
+            pixel = (uint32_t)p->stride_w * p->in_c;
         } else {
             fill(at->taps, p->in_zp, 4u * quads);
-            for (uint32_t t = 0; t < tiles; t++) {
-                dft_conv_widen(to + t * p->quads * TILE_WORDS, at->taps, 0, quads, 1, 0);
-            }
         }
+        dft_conv_widen(to, from, pixel, quads, tiles, skip);
     }
 }
 
-/* `tiles` from output pixel x on. */
-static DFT_NOINLINE void widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel, uint32_t tiles,
+/* Of a row: directly where that is possible. */
+static void conv_widen(const dft_conv_rows_params *p, const int8_t *const *in, uint32_t x, uint32_t channel, uint32_t tiles,
                   const layout *at, int32_t *to)
 {
     while (tiles > 0) {
@@ -226,13 +234,13 @@ static void widen_rows(const dft_conv_rows_params *p, const dft_event *event, co
             out = place_of(p, out, event->row + row) + p->out_left * PLANE_COLUMN;
         }
         if (b->whole != 0) {
-            widen(p, in, b->x, channel, b->whole, at, to);
+            at->widen(p, in, b->x, channel, b->whole, at, to);
             to += b->whole * tile;
             *span++ = (dft_conv_span){out + b->x * pixel, to};
         }
         if (b->rest != 0) {
             uint32_t x = at->narrow != 0 ? 0 : p->out_w - TILE;
-            widen(p, in, x, channel, 1, at, to);
+            at->widen(p, in, x, channel, 1, at, to);
             to += tile;
             *span++ = (dft_conv_span){out + x * pixel, to};
         }
@@ -254,7 +262,7 @@ static void run_block(const dft_conv_rows_params *p, const dft_event *event, con
 }
 
 /* Lays out the scratch memory; what does not change in an event is written once. */
-static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft_conv_job *job)
+static layout prepare(const dft_conv_rows_params *p, const dft_event *event, widener *how, dft_conv_job *job)
 {
     int32_t *pixels = event->scratch;
     int32_t *panel = pixels + (event->rows * p->block / TILE) * p->quads * TILE_WORDS;
@@ -274,7 +282,7 @@ static layout prepare(const dft_conv_rows_params *p, const dft_event *event, dft
     job->pixels = pixels;
     job->entry = (uint32_t)(uintptr_t)p->body + LOOP_AT + (LOOP_QUADS - rest) * QUAD_CODE;
     job->skip = (LOOP_QUADS - rest) * 16u;
-    return (layout){pixels, state, (int8_t *)panel, p->out_w < TILE ? (int8_t *)(state + 1) : 0};
+    return (layout){how, pixels, state, (int8_t *)panel, p->out_w < TILE ? (int8_t *)(state + 1) : 0};
 }
 
 /* The columns left and right of a row of planes. */
@@ -292,11 +300,10 @@ static DFT_NOINLINE void pad_planes(const dft_conv_rows_params *p, int8_t *row)
     }
 }
 
-void dft_conv_rows(const void *params, const dft_event *event)
+static DFT_NOINLINE void conv_event(const dft_conv_rows_params *p, const dft_event *event, widener *how)
 {
-    const dft_conv_rows_params *p = params;
     dft_conv_job job;
-    layout at = prepare(p, event, &job);
+    layout at = prepare(p, event, how, &job);
     for (uint32_t x = 0; x < p->out_w; x += p->block) {
         uint32_t n = p->out_w - x < p->block ? p->out_w - x : p->block;
         run_block(p, event, &(block){x, n / TILE, n % TILE}, &at, &job);
@@ -307,4 +314,35 @@ void dft_conv_rows(const void *params, const dft_event *event)
     for (uint32_t row = 0; at.narrow != 0 && row < event->rows; row++) {
         copy(event->out[row], at.narrow + row * TILE * p->out_c, (uint32_t)p->out_w * p->out_c);
     }
+}
+
+void dft_conv_rows(const void *params, const dft_event *event)
+{
+    conv_event(params, event, conv_widen);
+}
+
+/* Of a whole map, whose pixels are counted through: window by window. */
+static void conv_widen_map(const dft_conv_rows_params *p, const int8_t *const *map, uint32_t x, uint32_t channel,
+                      uint32_t tiles, const layout *at, int32_t *to)
+{
+    const int8_t *in[DFT_WINDOW_ROWS_MAX];
+    uint32_t k = 4u * p->quads, last = p->out_w, line = (uint32_t)p->in_w * p->in_c;
+    for (uint32_t i = 0; i < tiles * TILE; i++, x++) {
+        uint32_t oy = x / p->row;
+        int32_t y = (int32_t)(oy * p->stride_h) - p->pad_top;
+        for (uint32_t ky = oy == last ? p->kernel_h : 0; ky < p->kernel_h; ky++, y += p->dilation_h) {
+            in[ky] = y < 0 || y >= p->in_h ? 0 : map[0] + (uint32_t)y * line;
+        }
+        last = oy;
+        gather_pixel(p, in, (int32_t)((x - oy * p->row) * p->stride_w) - p->pad_left, channel, at->taps + i % TILE * k);
+        if (i % TILE == TILE - 1u) {
+            dft_conv_widen(to, at->taps, k, p->quads, 1, 0);
+            to += p->quads * TILE_WORDS;
+        }
+    }
+}
+
+void dft_conv_map_rows(const void *params, const dft_event *event)
+{
+    conv_event(params, event, conv_widen_map);
 }

@@ -3,7 +3,7 @@ conv_rows.c, conv_pairs.S, conv_body.S, conv_epilogue.S. Called by lanes.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 
 from dftiny.cost.pieces import Job, Pieces, Turn, add
 
@@ -24,8 +24,6 @@ class _Map:
     groups_n: int
     quads: int
     block: int
-    inner_x0: int
-    inner_x1: int
     kernel_h: int
     kernel_w: int
     stride_h: int
@@ -33,6 +31,8 @@ class _Map:
     dilation_w: int
     pad_left: int
     flags: int
+    inner_x0: int = 0
+    inner_x1: int = 0
 
     @property
     def row_bytes(self) -> int:
@@ -40,9 +40,14 @@ class _Map:
         return self.kernel_w * self.group_in
 
 
+def _map(job: Job, *more: str) -> _Map:
+    names = [f.name for f in fields(_Map) if f.default is MISSING]
+    return _Map(**{name: job.number(name) for name in (*names, *more)})
+
+
 def conv(job: Job) -> Pieces:
     """All events of the lane."""
-    m = _Map(**{name: job.number(name) for name in _Map.__dataclass_fields__})
+    m = _map(job, "inner_x0", "inner_x1")
     out = Pieces()
     for turn in job.turns:
         add(out, _event(job, m, turn), turn.times)
@@ -62,6 +67,29 @@ def _event(job: Job, m: _Map, turn: Turn) -> Pieces:
         out["conv.plane_rows"], out["conv.planes"] = turn.rows, turn.rows * m.out_c
         out["conv.planes_left"] = turn.rows * m.out_c * (job.number("out_left") > 0)
     return out
+
+
+def conv_map(job: Job) -> Pieces:
+    """dft_conv_map_rows: the pixels of a whole map as one row."""
+    m = _map(job)
+    row, in_h, pad, apart = (job.number(name) for name in ("row", "in_h", "pad_top", "dilation_h"))
+    out = Pieces({"conv.events": 1})
+    tiles = 0
+    for (whole, rest), starts in _blocks(m).items():
+        out["conv.blocks"] += len(starts)
+        out["conv.widened_rows"] += len(starts)
+        out["conv.map_spans"] += len(starts) * (int(whole > 0) + int(rest > 0))
+        add(out, _pairs(job, m, whole + (rest > 0), int(whole > 0) + int(rest > 0)), len(starts))
+        tiles += len(starts) * (whole + (rest > 0))
+    out["conv.widen_calls"] = out["conv.widen_tiles"] = out["conv.map_tiles"] = tiles
+    out["conv.widen_quads"] = tiles * m.quads
+    out["conv.map_rows"] = m.out_w // row * m.kernel_h
+    again = -m.out_w % _TILE  # pixels of the last tile that belong to the one before it as well
+    for pixel in (*range(m.out_w), *range(m.out_w - _TILE, m.out_w - _TILE + again)):
+        oy, ox = divmod(pixel, row)
+        rows = [oy * m.stride_h - pad + k * apart for k in range(m.kernel_h)]
+        add(out, _pixel(m, tuple(0 <= y < in_h for y in rows), ox * m.stride_w - m.pad_left))
+    return Pieces({name: n * job.events for name, n in out.items()})
 
 
 def _blocks(m: _Map) -> dict[tuple[int, int], list[int]]:
@@ -141,10 +169,9 @@ def _direct(m: _Map, inside: tuple[bool, ...], tiles: int) -> Pieces:
     there, missing = sum(inside), len(inside) - sum(inside)
     quads = m.quads // m.kernel_h
     out = Pieces({"conv.direct": 1, "conv.direct_rows": there, "conv.direct_filled": missing})
-    out["conv.widen_calls"] = there + missing * tiles
+    out["conv.widen_calls"] = there + missing
     out["conv.widen_tiles"] = (there + missing) * tiles
     out["conv.widen_quads"] = (there + missing) * tiles * quads
-    out["conv.direct_filled_tiles"] = missing * tiles
     add(out, _fill(4 * quads), missing)
     return out
 
@@ -189,8 +216,7 @@ def _pixel(m: _Map, inside: tuple[bool, ...], x: int) -> Pieces:
             )
         return out
     add(out, _copy((m.kernel_w - left - right) * m.in_c), there)
-    for outside in (left, right):
-        add(out, _fill(outside * m.in_c), there * (outside > 0))
+    add(out, _fill(m.row_bytes), there * (left + right > 0))
     return out
 
 

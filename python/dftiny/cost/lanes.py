@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from dftiny.cost import runs, whole
-from dftiny.cost.conv import conv
+from dftiny.cost.conv import conv, conv_map
 from dftiny.cost.depthwise import depthwise, planes
 from dftiny.cost.pieces import Job, Pieces, Turn, add
 from dftiny.cost.taps import taps
@@ -18,6 +18,7 @@ from dftiny.plan import Event, Lane, Placement, Plan, PlannedSegment
 
 ROW_KERNELS: Mapping[str, Callable[[Job], Pieces]] = {
     "dft_conv_rows": conv,
+    "dft_conv_map_rows": conv_map,
     "dft_matvec_rows": runs.matvec,
     "dft_depthwise_rows": depthwise,
     "dft_depthwise_planes_rows": planes,

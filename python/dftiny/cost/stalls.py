@@ -47,7 +47,11 @@ def _passes(lane: Lane, events: int) -> int:
         return 1
     fields = dict(lane.call.fields)
     block, width = fields.get("block"), fields.get("out_w")
-    if lane.call.function == "dft_conv_rows" and isinstance(block, int) and isinstance(width, int):
+    if (
+        lane.call.function in ("dft_conv_rows", "dft_conv_map_rows")
+        and isinstance(block, int)
+        and isinstance(width, int)
+    ):
         return events * -(-width // block)
     return events
 

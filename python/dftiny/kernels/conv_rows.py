@@ -56,6 +56,7 @@ class _Map:
     depth: int
     out_depth: int
     groups: int
+    row: int = 0  # columns of an output row where all pixels of the map are computed in one event, as if they were one
 
     @property
     def group_in(self) -> int:
@@ -73,14 +74,38 @@ class _Map:
 
 
 def conv_rows(graph: Graph, step: Step, choice: Choice, flat: bool = False) -> RowCall | None:
-    """The row kernel of a CONV_2D. `flat`: the whole map is one row (1x1 windows, no stride, no padding).
+    """The row kernel of a CONV_2D. `flat`: the whole map is computed in one event, as `may_be_flat` allows it.
 
     None for one input channel a group, left shifts, accumulators beyond 2³⁰ and sizes beyond the struct's.
     """
     m = _geometry(graph, step)
     if flat:
-        m = replace(m, in_size=(1, m.in_size[0] * m.in_size[1]), out_size=(1, m.out_size[0] * m.out_size[1]))
+        m = _flat(m)
     return _call(graph, step, choice, m)
+
+
+def may_be_flat(graph: Graph, step: Step) -> bool:
+    """All pixels of a CONV_2D's map may be taken as one row: 1x1 windows without stride or padding, whose input is such a
+    row as well; or narrow maps, where a row would leave tiles half empty, with windows whose columns follow each other."""
+    m = _geometry(graph, step)
+    pixels = m.out_size[0] * m.out_size[1]
+    if _is_pointwise(m):
+        return pixels <= _HALF
+    left, right = m.pad[1], (m.out_size[1] - 1) * m.stride[1] + m.kernel[1] - m.pad[1] - m.in_size[1]
+    touching = max(left, right) < m.kernel[1]  # every window has a column of the map
+    narrow = _TILE <= pixels <= _HALF and m.out_size[1] <= _NARROW_MAP
+    return narrow and m.groups == m.dilation[1] == 1 and touching and max(m.pad[0], m.dilation[0]) <= _BYTE
+
+
+def _flat(m: _Map) -> _Map:
+    pixels = m.out_size[0] * m.out_size[1]
+    if _is_pointwise(m):
+        return replace(m, in_size=(1, pixels), out_size=(1, pixels))
+    return replace(m, out_size=(1, pixels), row=m.out_size[1])
+
+
+def _is_pointwise(m: _Map) -> bool:
+    return m.kernel == m.stride == (1, 1) and m.in_size == m.out_size and m.pad == (0, 0)
 
 
 def fully_connected_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
@@ -138,7 +163,7 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     code = tuple(f"DFT_CONV_CODE({n})" for n in names.values())
     fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")), ("epilogues", cast(Field, code)))
     return RowCall(
-        "dft_conv_rows",
+        "dft_conv_map_rows" if m.row else "dft_conv_rows",
         "dft_conv_rows_params",
         fields,
         _pointers(replace(r, factor=1 if single else 2), groups, pairs, list(names), choice.wide, table),
@@ -243,6 +268,8 @@ def _bare(m: _Map, choice: Choice) -> bool:
 
 def _gathers(m: _Map) -> bool:
     """Some windows cannot be read where they lie."""
+    if m.row:
+        return True
     below = (m.out_size[0] - 1) * m.stride[0] - m.pad[0] + (m.kernel[0] - 1) * m.dilation[0] >= m.in_size[0]
     return m.out_size[1] < _TILE or m.pad[0] > 0 or below or _direct(m) != (0, m.out_size[1])
 
@@ -262,7 +289,11 @@ def _direct(m: _Map) -> tuple[int, int]:
 
 
 def _fields(graph: Graph, op: Op, m: _Map, block: int, flags: int) -> Fields:
-    first, end = _direct(m)
+    where: Fields
+    if m.row:
+        where = (("in_h", m.in_size[0]), ("row", m.row), ("pad_top", m.pad[0]), ("dilation_h", m.dilation[0]))
+    else:
+        where = tuple(zip(("inner_x0", "inner_x1"), _direct(m), strict=True))
     return (
         ("in_w", m.in_size[1]),
         ("in_c", m.depth),
@@ -272,8 +303,7 @@ def _fields(graph: Graph, op: Op, m: _Map, block: int, flags: int) -> Fields:
         ("groups_n", m.groups),
         ("quads", m.quads),
         ("block", block),
-        ("inner_x0", first),
-        ("inner_x1", end),
+        *where,
         ("kernel_h", m.kernel[0]),
         ("kernel_w", m.kernel[1]),
         ("stride_h", m.stride[0]),

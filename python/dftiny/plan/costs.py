@@ -18,6 +18,9 @@ _FLASH = 1e-6  # what a byte of int16 weights, which are read where they lie, is
 _PLANE = 6  # the padding of a plane
 # What a convolution's event and a block of it cost beyond that, and two output channels a block.
 _CONV_EVENT, _CONV_BLOCK, _CONV_PAIR = 150, 200, 41
+# A place in a tile where there is no pixel, by product and by output channel; a window that is gathered, by pixel, row, byte.
+_CONV_PRODUCT, _CONV_OUTPUT, _CONV_TILE = 0.6875, 4.3, 4
+_CONV_WINDOW, _CONV_WINDOW_ROW, _CONV_WINDOW_BYTE = 55, 14, 2.2
 # Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
 _DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
 _DEPTHWISE_CHANNEL = 58
@@ -45,9 +48,30 @@ def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     cost = (block * _blocks(graph, lane, call) + _CONV_EVENT) * events
     if call.wide_bytes:
         cost += _FLASH * weights.elements * sum(macs(graph, op) for op in graph.ops)
+    if call.function != "dft_matvec_rows":
+        cost += _tiles(graph, lane, call)
     if dict(call.fields).get("out_columns"):
         cost += _PLANE * weights.shape[0] * lane.events_h
     return cost
+
+
+def _tiles(graph: Graph, lane: Lane, call: RowCall) -> float:
+    """Places in tiles where there is no pixel, and windows gathered one by one."""
+    shape, weights = graph.tensors[lane.step.writes].shape, graph.tensors[lane.step.op.inputs[1]]
+    rows, width = (1, shape[1] * shape[2]) if lane.flat else (shape[1], shape[2])
+    places = -(-width // _CONV_TILE) * _CONV_TILE
+    products = weights.elements // weights.shape[0]
+    empty = rows * (places - width) * weights.shape[0] * (_CONV_PRODUCT * products + _CONV_OUTPUT)
+    fields = dict(call.fields)
+    kernel_h, run = (
+        cast(int, fields["kernel_h"]),
+        cast(int, fields["kernel_w"]) * cast(int, fields["group_in"]),
+    )
+    window = _CONV_WINDOW + kernel_h * (_CONV_WINDOW_ROW + _CONV_WINDOW_BYTE * run)
+    if "row" in fields:
+        return empty + width * window
+    whole = (fields["inner_x0"], fields["inner_x1"]) == (0, fields["out_w"])
+    return empty + (0.0 if whole else rows * min(places, 2 * _CONV_TILE) * window)
 
 
 def _blocks(graph: Graph, lane: Lane, call: RowCall) -> int:

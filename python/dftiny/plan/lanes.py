@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, cast
+from typing import Literal
 
 from dftiny.graph import ConvOptions, DepthwiseOptions, Graph, PadOptions, PoolOptions, Tensor
 from dftiny.int8 import padding_before
 from dftiny.kernels.calls import Call, same_pad, step_calls
-from dftiny.kernels.conv_rows import may_write_planes
+from dftiny.kernels.conv_rows import may_be_flat, may_write_planes
 from dftiny.kernels.depthwise_rows import planes_for
 from dftiny.kernels.row_makers import flat_call, row_call
 from dftiny.kernels.rows import Choice, Planes, RowCall
@@ -221,15 +221,8 @@ def _input_lane(graph: Graph, step: Step, index: int) -> Lane:
 
 
 def can_be_flat(graph: Graph, step: Step) -> bool:
-    """A 1x1 convolution without stride or padding, or a Shift-Max: its rows may be taken as one."""
-    if step.op.kind == "SHIFT_MAX":
-        return True
-    if step.op.kind != "CONV_2D" or any(step.pad):
-        return False
-    o = cast(ConvOptions, step.op.options)
-    kernel = graph.tensors[step.op.inputs[1]].shape[1:3]
-    source = graph.tensors[step.sources[0]].shape
-    return kernel == (1, 1) and (o.stride_h, o.stride_w) == (1, 1) and source[1] * source[2] <= 0xFFFF
+    """A convolution that may, or a Shift-Max: its rows may be taken as one."""
+    return step.op.kind == "SHIFT_MAX" or (step.op.kind == "CONV_2D" and may_be_flat(graph, step))
 
 
 def _operands(prepared: Steps, step: Step, call: RowCall | None, flat: bool) -> Sequence[Operand]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from row_harness import Harness
 
 from dftiny.counting.cores import PAIRED_LOADS
 from dftiny.graph import ConvOptions
-from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows
+from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows, may_be_flat
 from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice
 from dftiny.steps import steps
@@ -26,6 +27,53 @@ SEEDS = 200
 def test_random_layers_equal_the_oracle(harness: Harness, seed: int) -> None:
     layer = random_layer(seed)
     assert layer.instructions(harness) > 0
+
+
+def _layer(kernel: tuple[int, int], depth: int, *, flat: bool, choice: Choice) -> Layer:
+    """A map 5 or 6 columns wide, SAME padding, strides of 1 and 2, dilated rows where the window is a column."""
+    seed = 100 * kernel[0] + 10 * kernel[1] + depth
+    b = Builder(seed, (1, 11 + depth, 9 + kernel[1], depth), live=False)
+    dilation = 2 if kernel[1] == 1 else 1
+    stride = (1, 1) if dilation > 1 else (1 + depth % 2, 2)
+    size = tuple(-(-b.shape[1 + i] // stride[i]) for i in range(2))
+    b.windowed = lambda _kernel: (*stride, dilation, 1, "SAME", *size)  # type: ignore[method-assign]
+    b.conv(kernel, 6, 1)
+    graph = b.graph()
+    x = np.random.default_rng(seed).integers(-128, 128, graph.input.shape).astype(np.int8)
+    return Layer(graph, steps(graph).steps[0], choice, flat, x)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "depth"),
+    [
+        *(((10, 4), 1), ((10, 4), 3), ((1, 5), 2), ((5, 1), 4), ((3, 1), 1), ((3, 3), 3)),
+        *(((3, 3), 4), ((5, 5), 1), ((7, 7), 2), ((2, 9), 5)),
+    ],
+)
+def test_windows_over_few_channels(harness: Harness, kernel: tuple[int, int], depth: int) -> None:
+    """Row by row and as a whole map, in blocks and with weights in the panel or read where they lie."""
+    whole = _layer(kernel, depth, flat=True, choice=Choice(block=8, wide=depth % 2 == 0))
+    rows = replace(whole, flat=False, choice=Choice(wide=depth % 2 == 1))
+    assert whole.case().call.function == "dft_conv_map_rows" and len(whole.case().events) == 1
+    assert rows.case().call.function == "dft_conv_rows" and len(rows.case().events) > 1
+    assert whole.instructions(harness) > 0 and rows.instructions(harness) > 0
+    assert len(np.unique(whole.expected(whole.case()))) > 2
+
+
+def test_what_is_no_whole_map() -> None:
+    """Padding beyond the window, groups, wide maps and dilated columns stay by rows."""
+    graph = _layer((3, 3), 4, flat=True, choice=Choice()).graph
+    step = steps(graph).steps[0]
+    assert may_be_flat(graph, step)
+    (op,) = graph.ops
+    valid = replace(op, options=replace(cast(ConvOptions, op.options), padding="VALID"))
+    assert not may_be_flat(graph, replace(step, op=valid, pad=(0, 0, 3, 0)))
+    dilated = replace(op, options=replace(cast(ConvOptions, op.options), dilation_w=2))
+    assert not may_be_flat(graph, replace(step, op=dilated))
+    for b in (Builder(1, (1, 9, 12, 6), live=False), Builder(1, (1, 9, 90, 6), live=False)):
+        b.conv((3, 3), 6, 3 if b.shape[2] == 12 else 1)
+        graph = b.graph()
+        assert not may_be_flat(graph, steps(graph).steps[0])
 
 
 def test_random_layers_meet_every_kernel() -> None:
@@ -120,7 +168,7 @@ COSTS = [
     (RealSize(8, 32, 64, 64), 0.817),
     (RealSize(4, 16, 248, 56, linear=True), 0.796),
     (RealSize(4, 16, 56, 248, linear=True, table=True), 0.854),
-    (RealSize(4, 16, 56, 248, linear=True, table=True, choice=WIDE), 0.83),
+    (RealSize(4, 16, 56, 248, linear=True, table=True, choice=WIDE), 0.822),
     (RealSize(8, 8, 104, 424, linear=True, table=True), 0.836),
     (RealSize(8, 8, 104, 424, linear=True, table=True, flat=True), 0.805),
     (RealSize(4, 4, 208, 784, linear=True, table=True), 0.844),
@@ -132,6 +180,12 @@ COSTS = [
     (RealSize(8, 32, 32, 32, kernel=3), 0.817),
     (RealSize(96, 96, 3, 16, kernel=3, stride=2), 1.251),
     (RealSize(16, 128, 6, 16, kernel=8, stride=8), 0.831),
+    (RealSize(25, 5, 4, 64, kernel=3, flat=True), 0.983),
+    (RealSize(25, 5, 4, 64, kernel=3), 1.721),
+    (RealSize(16, 16, 1, 32, kernel=5, flat=True), 1.37),
+    (RealSize(16, 16, 1, 32, kernel=5), 1.405),
+    (RealSize(6, 6, 32, 32, kernel=3, flat=True), 0.875),
+    (RealSize(6, 6, 32, 32, kernel=3), 1.146),
     (RealSize(1, 1, 120, 24, linear=True, table=True), 1.14),
     (RealSize(1, 1, 24, 120, linear=True, table=True), 1.586),
     (RealSize(1, 1, 784, 128, linear=True, table=True), 0.968),
