@@ -21,6 +21,7 @@ _CONV_EVENT, _CONV_BLOCK, _CONV_PAIR = 150, 200, 41
 # A place in a tile where there is no pixel, by product and by output channel; a window that is gathered, by pixel, row, byte.
 _CONV_PRODUCT, _CONV_OUTPUT, _CONV_TILE = 0.6875, 4.3, 4
 _CONV_WINDOW, _CONV_WINDOW_ROW, _CONV_WINDOW_BYTE = 55, 14, 2.2
+_TILED = ("dft_conv_rows", "dft_conv_map_rows")
 # Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
 _DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
 _DEPTHWISE_CHANNEL = 58
@@ -48,7 +49,7 @@ def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     cost = (block * _blocks(graph, lane, call) + _CONV_EVENT) * events
     if call.wide_bytes:
         cost += _FLASH * weights.elements * sum(macs(graph, op) for op in graph.ops)
-    if call.function != "dft_matvec_rows":
+    if call.function in _TILED:
         cost += _tiles(graph, lane, call)
     if dict(call.fields).get("out_columns"):
         cost += _PLANE * weights.shape[0] * lane.events_h
@@ -63,11 +64,8 @@ def _tiles(graph: Graph, lane: Lane, call: RowCall) -> float:
     products = weights.elements // weights.shape[0]
     empty = rows * (places - width) * weights.shape[0] * (_CONV_PRODUCT * products + _CONV_OUTPUT)
     fields = dict(call.fields)
-    kernel_h, run = (
-        cast(int, fields["kernel_h"]),
-        cast(int, fields["kernel_w"]) * cast(int, fields["group_in"]),
-    )
-    window = _CONV_WINDOW + kernel_h * (_CONV_WINDOW_ROW + _CONV_WINDOW_BYTE * run)
+    kernel_h, kernel_w, depth = (cast(int, fields[name]) for name in ("kernel_h", "kernel_w", "group_in"))
+    window = _CONV_WINDOW + kernel_h * (_CONV_WINDOW_ROW + _CONV_WINDOW_BYTE * kernel_w * depth)
     if "row" in fields:
         return empty + width * window
     whole = (fields["inner_x0"], fields["inner_x1"]) == (0, fields["out_w"])
