@@ -33,6 +33,7 @@ from dftiny.export import tflm
 from dftiny.graph import Graph
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.rewrite import NAMES as REWRITES
+from dftiny.steps import NAMES as STEPS
 
 ROOMY = (RegionSpec("axi", 4 << 20),)
 TFLM_S = 120
@@ -76,7 +77,7 @@ def make(seed: int) -> Case:
     graph = graphs.load(_model(seed, dice), name=f"seed {seed}")
     x = lively(graph.input.shape[1:], seed)
     model = tflite_bytes(_rarely_biased(graph, x, seed))
-    without = frozenset([str(dice.choice(REWRITES))] if dice.integers(4) == 0 else [])
+    without = frozenset([str(dice.choice([*REWRITES, *STEPS]))] if dice.integers(4) == 0 else [])
     slack = float(dice.choice([0.0, 0.04, 0.5]))
     wishes = Wishes(slack=slack, input_by_rows=bool(dice.integers(4) == 0), without=without)
     loaded = graphs.load(model, name=f"seed {seed}")

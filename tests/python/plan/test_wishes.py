@@ -1,4 +1,6 @@
-"""What the planner may be asked for: maps computed twice, input by rows, rewrites left out; always the same bits."""
+"""What the planner may be asked for: maps computed twice, input by rows, two regions; always the same bits.
+
+Rewrites left out: tests/python/rewrite/test_switches.py."""
 
 from __future__ import annotations
 
@@ -17,8 +19,6 @@ from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph, load
 from dftiny.plan import DoesNotFit, Plan, RegionSpec, Wishes, plan
 from dftiny.plan.recompute import repeated, repeats
-from dftiny.rewrite import NAMES as REWRITES
-from dftiny.steps import NAMES as STEP_REWRITES
 
 AXI = RegionSpec("axi", 512 << 10, 32)
 
@@ -82,11 +82,6 @@ def test_input_by_rows(graph: Graph, library: Path, tmp_path: Path) -> None:
     by_rows = plan(graph, [AXI], Wishes(input_by_rows=True))
     assert by_rows.total_bytes < usual.total_bytes
     assert_same_bits(graph, by_rows, library, tmp_path)
-
-
-@pytest.mark.parametrize("name", [*REWRITES, *STEP_REWRITES])
-def test_each_rewrite_can_be_left_out(name: str, graph: Graph, library: Path, tmp_path: Path) -> None:
-    assert_same_bits(graph, plan(graph, [AXI], Wishes(without=frozenset({name}))), library, tmp_path)
 
 
 def test_an_unknown_rewrite_is_named_before_anything_is_planned() -> None:
