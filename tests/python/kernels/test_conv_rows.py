@@ -17,6 +17,7 @@ from dftiny.graph import ConvOptions
 from dftiny.kernels.conv_rows import conv_rows, fully_connected_rows, may_be_flat
 from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice
+from dftiny.plan import RegionSpec, plan
 from dftiny.steps import steps
 
 WIDE = Choice(wide=True)
@@ -74,6 +75,16 @@ def test_what_is_no_whole_map() -> None:
         b.conv((3, 3), 6, 3 if b.shape[2] == 12 else 1)
         graph = b.graph()
         assert not may_be_flat(graph, steps(graph).steps[0])
+
+
+@pytest.mark.parametrize(("width", "whole"), [(10, True), (96, False)])
+def test_the_planner_takes_narrow_maps_whole(width: int, whole: bool) -> None:
+    b = Builder(1, (1, 49, width, 1), live=False)
+    b.windowed = lambda _kernel: (2, 2, 1, 1, "SAME", 25, width // 2)  # type: ignore[method-assign]
+    b.conv((10, 4), 64, 1)
+    (lane,) = plan(b.graph(), [RegionSpec("room", 1 << 20)]).lanes
+    assert lane.call is not None
+    assert lane.call.function == ("dft_conv_map_rows" if whole else "dft_conv_rows")
 
 
 def test_random_layers_meet_every_kernel() -> None:
@@ -211,7 +222,12 @@ def paired_loads(tmp_path_factory: pytest.TempPathFactory) -> Harness:
     return made
 
 
-@pytest.mark.parametrize("depth", [4, 24, 64, 68, 96, 100, 104, 200])
-def test_paired_loads_give_the_same_bits(paired_loads: Harness, harness: Harness, depth: int) -> None:
-    layer = RealSize(2, 9, depth, 6, linear=True).layer()
+@pytest.mark.parametrize(
+    ("depth", "wide"),
+    [*((d, False) for d in (4, 24, 64, 68, 96, 100, 104, 200)), (4, True), (64, True), (72, True)],
+)
+def test_paired_loads_give_the_same_bits(
+    paired_loads: Harness, harness: Harness, depth: int, wide: bool
+) -> None:
+    layer = RealSize(2, 9, depth, 6, linear=True, choice=Choice(wide=wide)).layer()
     assert layer.instructions(paired_loads) > layer.instructions(harness)
