@@ -22,8 +22,10 @@ typedef struct dft_matvec_rows_params {
     const int32_t *records;
     const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
     uint16_t in_n, out_n;
-    uint16_t vectors; /* of a row */
-    int16_t round;    /* twice the output's zero point, plus one */
+    uint8_t vectors : 2; /* of a row */
+    uint8_t window : 6;  /* rows that a vector is made of, each the same part of in_n (dft_matvec_window_rows.h) */
+    int8_t in_zp;        /* of such rows outside of the map */
+    int16_t round;       /* twice the output's zero point, plus one */
 } dft_matvec_rows_params;
 
 dft_row_kernel dft_matvec_rows;

@@ -148,10 +148,10 @@ class _Layer:
         self.ops.append(Op(len(self.ops), kind, tuple(inputs), (out,), options))
         return out
 
-    def conv(self, x: int, out: int, shift: int = 9, window: int = 1) -> int:
+    def conv(self, x: int, out: int, shift: int = 9, window: tuple[int, int] = (1, 1)) -> int:
         """A convolution with ReLU, stride 1, SAME padding."""
         shape = self.tensors[x].shape
-        weights = self.weights((out, window, window, shape[3]), 0, shift)
+        weights = self.weights((out, *window, shape[3]), 0, shift)
         y = self.act((*shape[:3], out))
         return self.op("CONV_2D", (x, *weights), y, ConvOptions(1, 1, 1, 1, "SAME", "RELU", 1))
 
@@ -191,12 +191,17 @@ def _conv() -> Graph:
 
 def _conv_map() -> Graph:
     net = _Layer(1, 5, 5, 2)
-    return net.graph(net.conv(0, 5, window=3))
+    return net.graph(net.conv(0, 5, window=(3, 3)))
 
 
 def _matvec() -> Graph:
     net = _Layer(1, 1, 1, 20)
     return net.graph(net.conv(0, 12, shift=8))
+
+
+def _matvec_window() -> Graph:
+    net = _Layer(1, 3, 1, 10)
+    return net.graph(net.conv(0, 9, shift=8, window=(2, 1)))
 
 
 def _depthwise(high: int, wide: int) -> Callable[[], Graph]:
@@ -333,6 +338,7 @@ FAMILIES: Mapping[str, tuple[str, Callable[[], Graph]]] = {
     "dft_conv_rows": ("layer conv", _conv),
     "dft_conv_map_rows": ("layer conv map", _conv_map),
     "dft_matvec_rows": ("layer matvec", _matvec),
+    "dft_matvec_window_rows": ("layer mv window", _matvec_window),
     "dft_depthwise_rows": ("layer depthwise", _depthwise(3, 3)),
     "dft_depthwise_wide_rows": ("layer dw wide", _depthwise(5, 5)),
     "dft_depthwise_taps_rows": ("layer dw taps", _depthwise(2, 2)),

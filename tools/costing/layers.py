@@ -135,6 +135,15 @@ def _window(b: Layers) -> None:
     b.layer(kernel, b.number(1, 4) * int(b.any(1, 4, 8)), int(b.any(1, 1, 2)), 1, int(b.any(1, 1, 1, 2)))  # type: ignore[arg-type]
 
 
+def _column(b: Layers) -> None:
+    """A window of some rows over a map of one column."""
+    _, h, w, c = b.shape
+    if w > 1:
+        b.op("MAX_POOL_2D", (b.x,), b.like((1, h, 1, c)), PoolOptions(1, w, 1, 1, "VALID", "NONE"))
+    dilation, taps = int(b.any(1, 2, 4)), int(b.any(2, 3, 3, 5))
+    b.layer((taps, 1), b.number(1, 8) * int(b.any(1, 4)), 1, 1, dilation)
+
+
 def _grouped(b: Layers) -> None:
     groups = b.number(2, 3)
     b.layer((1, 1), groups * b.number(2, 8))
@@ -299,7 +308,7 @@ FAMILIES: tuple[tuple[Kind, ...], ...] = (
     (_pool, _tall_pool, _gather, _concat, _pad, _pointwise),
     EVERYTHING,
     (_shift_max, _pointwise),
-    (_window, _window, _grouped, _dilated),
+    (_window, _window, _grouped, _dilated, _column),
     (_residual, _constant, _function, _gate, _dense),
     (_moved, _moved, _moved, _shuffle, _means, _pointwise),
 )

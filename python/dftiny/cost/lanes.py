@@ -20,6 +20,7 @@ ROW_KERNELS: Mapping[str, Callable[[Job], Pieces]] = {
     "dft_conv_rows": conv,
     "dft_conv_map_rows": conv_map,
     "dft_matvec_rows": runs.matvec,
+    "dft_matvec_window_rows": runs.matvec_window,
     "dft_depthwise_rows": depthwise,
     "dft_depthwise_planes_rows": planes,
     "dft_depthwise_wide_rows": wide,

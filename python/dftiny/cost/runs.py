@@ -215,3 +215,19 @@ def matvec(job: Job) -> Pieces:
     out = Pieces({"matvec.events": job.events})
     add(out, one, vectors * job.events)
     return out
+
+
+def matvec_window(job: Job) -> Pieces:
+    """dft_matvec_window_rows: the rows of a window copied, filled where they lie outside of the map, then a vector."""
+    out = matvec(job)
+    n = job.number("in_n") // job.number("window")
+    for turn in job.turns:
+        there = sum(turn.inside)
+        missing = len(turn.inside) - there
+        one = Pieces(
+            {"matvec_window.events": 1, "matvec_window.rows": there, "matvec_window.missing": missing}
+        )
+        one["matvec_window.missing_words"] = missing * (n // 4)
+        add(one, copied(n, there, (n, n)))
+        add(out, one, turn.times)
+    return out

@@ -24,7 +24,7 @@ from dftiny.kernels.conv_pairs import (
     steps,
     weight_words,
 )
-from dftiny.kernels.matvec_rows import matvec_rows
+from dftiny.kernels.matvec_rows import Vectors, matvec_rows
 from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.steps import Step
@@ -145,8 +145,9 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     if r is None:
         return None
     table, linear = _table(graph, step)
-    if _is_vector(m) and m.out_depth > 2:  # four channels at once would store a logit's weights four times
-        call = matvec_rows(r, m.out_size[1], graph.tensors[op.outputs[0]].zero_point, table)
+    vectors = _vectors(m, graph.tensors[op.inputs[0]].zero_point)
+    if vectors and m.out_depth > 2:  # four channels at once would store a logit's weights four times
+        call = matvec_rows(r, vectors, graph.tensors[op.outputs[0]].zero_point, table)
         if call is not None:
             return call
     groups = paired(r.right, m.groups)
@@ -183,10 +184,15 @@ def _fits(m: _Map) -> bool:
     return not dwarf and m.kernel[0] <= _WINDOW_ROWS_MAX and max(small) <= _BYTE and max(large) <= _HALF
 
 
-def _is_vector(m: _Map) -> bool:
-    """So few pixels a row that tiles of four do not pay."""
-    pointwise = m.kernel == m.stride == (1, 1) and m.pad == (0, 0) and m.groups == 1
-    return pointwise and m.in_size == m.out_size and m.out_size[1] <= _FEW
+def _vectors(m: _Map, zero_point: int) -> Vectors | None:
+    """So few pixels a row that tiles of four do not pay: one or two of a pointwise product, or one whose window takes the
+    first columns of its rows."""
+    if m.groups > 1 or m.out_size[1] > _FEW:
+        return None
+    if m.kernel == m.stride == (1, 1) and m.pad == (0, 0) and m.in_size == m.out_size:
+        return Vectors(m.out_size[1])
+    inside = m.pad[1] == 0 and m.kernel[1] <= m.in_size[1] and (m.kernel[1] == 1 or m.dilation[1] == 1)
+    return Vectors(1, m.kernel[0], zero_point) if m.out_size[1] == 1 and inside else None
 
 
 def _table(graph: Graph, step: Step) -> tuple[np.ndarray | None, bool]:

@@ -1,9 +1,11 @@
 """Products of a matrix and one or two vectors: constants of dft_matvec_rows, as firmware/kernels/dft_matvec_rows.h says.
 
-Called by conv_rows.py, which knows when a row has so few pixels.
+Called by conv_rows.py, which knows when a row has so few pixels, and of how many rows a vector is made.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +17,17 @@ _HIGH_LIMIT = 1 << 23  # of the sum that is told by a difference of sums 256 tim
 _SHIFT_MIN = 1
 
 
-def matvec_rows(r: Rescaled, vectors: int, out_zp: int, table: np.ndarray | None) -> RowCall | None:
+@dataclass(frozen=True)
+class Vectors:
+    """`count` of a row that lie there as they are; or, with a `window`, one made of so many rows, of which those outside of
+    the map are `zero_point`."""
+
+    count: int
+    window: int = 0
+    zero_point: int = 0
+
+
+def matvec_rows(r: Rescaled, vectors: Vectors, out_zp: int, table: np.ndarray | None) -> RowCall | None:
     """None where a weight is −128, a shift 0 or a sum too large for two channels in one word."""
     reach = 128 * np.abs(r.rows.astype(np.int64)).sum(axis=1)
     if (
@@ -25,7 +37,14 @@ def matvec_rows(r: Rescaled, vectors: int, out_zp: int, table: np.ndarray | None
     ):
         return None
     out_n, in_n = r.rows.shape
-    fields: Fields = (("in_n", in_n), ("out_n", out_n), ("vectors", vectors), ("round", 2 * out_zp + 1))
+    fields: Fields = (
+        ("in_n", in_n),
+        ("out_n", out_n),
+        ("vectors", vectors.count),
+        ("window", vectors.window),
+        ("in_zp", vectors.zero_point),
+        ("round", 2 * out_zp + 1),
+    )
     pointers = [
         ("weights", Const("int32_t", "weights", _weights(r.rows))),
         ("records", Const("int32_t", "channels", _records(r))),
@@ -33,7 +52,7 @@ def matvec_rows(r: Rescaled, vectors: int, out_zp: int, table: np.ndarray | None
     if table is not None:
         pointers.append(("table", Const("int8_t", "tables", table)))
     return RowCall(
-        "dft_matvec_rows",
+        "dft_matvec_window_rows" if vectors.window else "dft_matvec_rows",
         "dft_matvec_rows_params",
         fields,
         tuple(pointers),

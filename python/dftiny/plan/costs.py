@@ -22,6 +22,8 @@ _CONV_EVENT, _CONV_BLOCK, _CONV_PAIR = 150, 200, 41
 _CONV_PRODUCT, _CONV_OUTPUT, _CONV_TILE = 0.6875, 4.3, 4
 _CONV_WINDOW, _CONV_WINDOW_ROW, _CONV_WINDOW_BYTE = 55, 14, 2.2
 _TILED = ("dft_conv_rows", "dft_conv_map_rows")
+# What a window that is a vector costs beyond its products in full tiles.
+_VECTOR_EVENT, _VECTOR_OUTPUT, _VECTOR_PRODUCT = 250, 14, 0.22
 # Depthwise 3x3. Per MAC by (horizontal stride, output rows an event), and per channel and event.
 _DEPTHWISE = {(1, 2): 1.60, (1, 1): 2.0, (2, 2): 2.24, (2, 1): 2.63}
 _DEPTHWISE_CHANNEL = 58
@@ -44,6 +46,10 @@ def lane_cost(graph: Graph, lane: Lane) -> float:
 
 def _convolution(graph: Graph, lane: Lane, call: RowCall, events: int) -> float:
     weights = graph.tensors[lane.step.op.inputs[1]]
+    if call.function == "dft_matvec_window_rows":
+        return events * (
+            _VECTOR_EVENT + _VECTOR_OUTPUT * weights.shape[0] + _VECTOR_PRODUCT * weights.elements
+        )
     block = _CONV_PAIR * weights.shape[0] / 2 + _CONV_BLOCK
     block += 0.0 if call.wide_bytes else _WIDEN * weights.elements
     cost = (block * _blocks(graph, lane, call) + _CONV_EVENT) * events

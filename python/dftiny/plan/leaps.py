@@ -27,8 +27,10 @@ def leap_of(lanes: Sequence[Lane]) -> int:
 
 
 def _row_by_row(lane: Lane, height: int) -> bool:
-    """Each of its events gives one row of `height`, and keeps nothing for the next."""
-    alone = lane.call is not None and lane.rows == 1 and not (lane.accumulates or lane.aux_bytes)
+    """Each of its events gives one row of `height` and keeps nothing for the next; and it is not handed in by the caller, who
+    counts rows upwards."""
+    row_by_row = lane.call is not None and bool(lane.operands) and lane.rows == 1
+    alone = row_by_row and not (lane.accumulates or lane.aux_bytes)
     return alone and lane.shape.rows == lane.events_h == height and not lane.shape.ring
 
 

@@ -89,7 +89,7 @@ def test_the_planner_takes_narrow_maps_whole(width: int, whole: bool) -> None:
 
 def test_random_layers_meet_every_kernel() -> None:
     calls = [random_layer(seed).case().call for seed in range(SEEDS)]
-    assert {c.function for c in calls} == {"dft_conv_rows", "dft_matvec_rows"}
+    assert {c.function for c in calls} == {"dft_conv_rows", "dft_matvec_rows", "dft_matvec_window_rows"}
     symbols = {s for c in calls for s in c.symbols}
     kinds = {s.removeprefix("dft_conv_").rstrip("0123456789") for s in symbols}
     tables = {f"{kind}{table}" for kind in ("relu", "linear") for table in ("", "_table")}

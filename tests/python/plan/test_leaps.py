@@ -55,6 +55,7 @@ def test_others_may_not() -> None:
         "two rows an event": [pair[0], replace(pair[1], rows=2)],
         "collected rows": [pair[0], replace(pair[1], accumulates=True)],
         "aux": [pair[0], replace(pair[1], call=replace(CALL, aux_bytes=8))],
+        "rows from the caller": [replace(pair[0], operands=()), pair[1]],
         "whole": [pair[0], replace(pair[1], call=None)],
         "recast": [pair[0], replace(pair[1], operands=(replace(pair[1].operands[0], recast=True),))],
         "all of what is made here": [pair[0], replace(pair[1], operands=(replace(pair[1].operands[0], need="all"),))],

@@ -20,6 +20,7 @@ from dftiny.plan import segments as cuts
 from dftiny.schedule_check import check
 
 AXI = [RegionSpec("axi", 512 << 10)]
+NETS = Path(__file__).resolve().parents[2] / "vectors/further_nets.npz"
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +63,13 @@ def test_without_leaps_it_takes_more(monkeypatch: pytest.MonkeyPatch) -> None:
     leapt = plan(graph, AXI).total_bytes
     monkeypatch.setattr(cuts, "_LEAPS", ())
     assert plan(graph, AXI).total_bytes > leapt
+
+
+def test_a_temporal_net_stays_near_its_bound() -> None:
+    """Windows dilated by 1, 2, 4 and 8: only the last need it. That its bits are TFLM's is tested beside the other nets."""
+    with np.load(NETS) as nets:
+        made = plan(graphs.load(nets["model_tcn_like"].tobytes(), name="tcn_like"), AXI)
+    assert leaping(made) == [8]
+    assert check(schedule_of(made)) == []
+    assert made.total_bytes <= 1.10 * made.lower_bound_bytes
+    assert (made.total_bytes, made.lower_bound_bytes) == (1280, 1184)
