@@ -101,10 +101,10 @@ static void pixel(const dft_conv_rows_params *p, const int8_t *const *in, uint32
             gather_row(p, in[ky], ix, g * p->group_in, x + ky * taps);
         }
         for (uint32_t last = 0; last == 0; run += DFT_CONV_RUN) {
-            uint32_t channel = run[3];
-            for (uint32_t n = run[0] & ~DFT_CONV_LAST; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
+            uint32_t channel = run[2];
+            for (uint32_t n = run[0] & DFT_CONV_COUNT; n > 0; n--, w += pair_words, pair += DFT_CONV_PAIR, step += 2) {
                 channel += step[0];
-                pixel_pair(p, x, w, pair, run[2], row, ox, channel, step[1]);
+                pixel_pair(p, x, w, pair, run[1], row, ox, channel, step[1]);
             }
             last = run[0] & DFT_CONV_LAST;
         }

@@ -22,8 +22,10 @@
 #include "dft_rows.h"
 
 #define DFT_CONV_EPILOGUES 4u
-#define DFT_CONV_RUN 4u
-#define DFT_CONV_LAST 0x8000u /* in a run's first halfword */
+#define DFT_CONV_RUN 3u
+#define DFT_CONV_COUNT 0x1FFFu /* in a run's first halfword: pairs, */
+#define DFT_CONV_EPILOGUE(first) ((first) >> 13 & 3u)
+#define DFT_CONV_LAST 0x8000u
 #define DFT_CONV_PAIR 4u /* words of a record */
 
 /* Weights are int16. */
@@ -45,13 +47,13 @@ typedef struct dft_conv_rows_params {
     const int32_t *weights;
     const int32_t *pairs;
     const uint8_t *steps;
-    /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs, and DFT_CONV_LAST where it is the
-     * last run that reads these input channels (the end of a group in a grouped convolution); epilogue; right shift
+    /* Runs of pairs of equal right shifts, DFT_CONV_RUN halfwords each: how many pairs, which epilogue, and DFT_CONV_LAST
+     * where it is the last run that reads these input channels (the end of a group in a grouped convolution); right shift
      * of first and second channels, the first in the low byte; the first output channel. */
     const uint16_t *runs;
     const int8_t *table;    /* int8[256] from -128 on: clamps and what was fused behind; or null */
-    dft_conv_code *body;    /* null on other machines, as are all of the next line */
-    dft_conv_code *epilogues[DFT_CONV_EPILOGUES];
+    dft_conv_code *body;    /* null on other machines, as are all of the next line's */
+    dft_conv_code *const *epilogues; /* up to DFT_CONV_EPILOGUES; equal lists of several layers are one */
     uint16_t in_w, in_c, out_w, out_c;
     uint16_t group_in; /* input channels of a group */
     uint16_t groups_n; /* of a grouped convolution */

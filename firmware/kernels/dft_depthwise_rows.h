@@ -24,8 +24,6 @@
 #define DFT_DEPTHWISE_PLANES_S2 7u /* as S2_R1, likewise */
 #define DFT_DEPTHWISE_WIDE 8u      /* as dft_depthwise_wide_rows.h says */
 
-#define DFT_DEPTHWISE_SHIFTS 16u /* tiles exist for right shifts 1 … 16 */
-
 /* Code of one channel's row in m7/, with registers of its own: never called from C. */
 typedef void dft_depthwise_tile(void);
 
@@ -45,10 +43,13 @@ typedef struct dft_depthwise_rows_params {
     int16_t in_zp;
     uint16_t columns; /* of the scratch memory, or of a plane: padding, row, padding */
     uint16_t block;   /* DFT_DEPTHWISE_ANY: channels copied at once; 0: rows are read where they lie */
+    uint8_t first_tile; /* shift - 1 of the first of `tiles` */
     const int8_t *records;
     const int8_t *table; /* int8[256] from -128 on: clamps and what was fused behind; or null */
     const dft_depthwise_method *method; /* null where there are no tiles, and on other machines */
-    dft_depthwise_tile *tiles[DFT_DEPTHWISE_SHIFTS]; /* by shift - 1; null where not needed and on other machines */
+    /* For right shifts from the least to the greatest of the layer, 1 … 16: layers of the same shifts share a list. Null where
+     * there is no such channel, and on other machines. */
+    dft_depthwise_tile *const *tiles;
 } dft_depthwise_rows_params;
 
 dft_row_kernel dft_depthwise_rows; /* DFT_DEPTHWISE_3X3_… */

@@ -26,10 +26,18 @@ static void find_window(dft_event *event, const dft_lane *lane, int8_t *const *b
 
 static void find_operands(dft_event *event, const dft_lane *lane, int8_t *const *base)
 {
+    const dft_rows_at *operand = lane->params;
     uint32_t n = lane->counts >> 4;
-    event->in2 = n == 0 ? 0 : row_at(base, &lane->more[0], event->row);
+    event->in2 = 0;
     for (uint32_t i = 0; i < DFT_MORE_MAX; i++) {
-        event->more[i] = i + 1u < n ? row_at(base, &lane->more[i + 1u], event->row) : 0;
+        event->more[i] = 0;
+    }
+    if (n == 0) {
+        return;
+    }
+    event->in2 = row_at(base, --operand, event->row);
+    for (uint32_t i = 0; i + 1u < n; i++) {
+        event->more[i] = row_at(base, --operand, event->row);
     }
 }
 

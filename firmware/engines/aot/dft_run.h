@@ -20,22 +20,23 @@ typedef struct dft_rows_at {
     uint16_t row_bytes;
     uint16_t slots;
 } dft_rows_at;
+_Static_assert(sizeof(dft_rows_at) == 8, "what lies behind a list of them needs no filler");
 
 /* An operator. Output row r reads rows r * stride - pad + k * dilation, k < window, of `in` (which has in_h rows).
- * `rows_h` counts the rows of its events: those of its output, or of the input that it collects. */
+ * `rows_h` counts the rows of its events: those of its output, or of the input that it collects. The places of its second
+ * and further operands lie right in front of its parameters, the second nearest: few operators have any, and all would pay for a pointer. */
 typedef struct dft_lane {
     dft_row_kernel *kernel;
-    const void *params;
+    const void *params; /* behind a dft_rows_at for each operand but the first */
     dft_rows_at in;
     dft_rows_at out;
-    const dft_rows_at *more; /* second and further operands, or null */
     uint32_t work;           /* place of its scratch or of its aux memory: no kernel has both */
     uint16_t in_h;
     uint16_t rows_h;
     uint16_t op; /* index in the model */
     int16_t pad;
     uint8_t window, stride, dilation;
-    uint8_t counts; /* DFT_COUNTS(rows of an event, rows leap, last rows first, operands in `more`) */
+    uint8_t counts; /* DFT_COUNTS(rows of an event, rows leap, last rows first, operands but the first) */
 } dft_lane;
 
 /* A lane whose rows leap has events of one row: behind row r comes row r + dilation, behind the last of these the first that

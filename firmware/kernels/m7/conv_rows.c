@@ -199,16 +199,16 @@ static DFT_NOINLINE const uint16_t *run_pairs(const dft_conv_rows_params *p, con
                                  dft_conv_state *state)
 {
     for (;; run += DFT_CONV_RUN) {
-        uint32_t right0 = run[2] & 0xFFu, right1 = (uint32_t)run[2] >> 8;
+        uint32_t first = run[0], right0 = run[1] & 0xFFu, right1 = (uint32_t)run[1] >> 8;
         state->round0 = (int32_t)((1u << right0) >> 1) + p->out_zp * (int32_t)(1u << right0);
         state->round1 = (int32_t)((1u << right1) >> 1) + p->out_zp * (int32_t)(1u << right1);
         state->right[0] = right0;
         state->right[1] = right1;
-        state->epilogue = p->epilogues[run[1]];
-        state->channel = run[3];
-        job->count = run[0] & ~DFT_CONV_LAST;
+        state->epilogue = p->epilogues[DFT_CONV_EPILOGUE(first)];
+        state->channel = run[2];
+        job->count = first & DFT_CONV_COUNT;
         dft_conv_pairs(job);
-        if ((run[0] & DFT_CONV_LAST) != 0) {
+        if ((first & DFT_CONV_LAST) != 0) {
             return run + DFT_CONV_RUN;
         }
     }

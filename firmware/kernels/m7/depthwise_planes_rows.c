@@ -64,7 +64,7 @@ static void set_quad(const dft_depthwise_rows_params *p, const dft_event *event,
     q->table = p->table != 0 ? p->table + 128 : 0;
     q->record = p->records;
     q->round = 2 * p->out_zp + 1;
-    q->tiles = p->tiles;
+    q->tiles = p->tiles - p->first_tile; /* by shift - 1 */
     q->results = event->scratch;
     q->step = COLUMN * p->columns;
     q->turned = event->row * p->stride_h & 2u;

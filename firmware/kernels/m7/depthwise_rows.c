@@ -348,7 +348,7 @@ static void set_quad(job *j)
     q->table = p->table != 0 ? p->table + 128 : 0;
     q->record = p->records;
     q->round = 2 * p->out_zp + 1;
-    q->tiles = p->tiles;
+    q->tiles = p->tiles - p->first_tile; /* by shift - 1 */
     set_columns(j);
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dftiny.kernels.calls import Field
+from dftiny.kernels.calls import Const, Field
 
 LINE = 110
 
@@ -27,6 +27,16 @@ def wrapped(items: Iterable[str], indent: str = "    ") -> str:
     if current:
         lines.append(f"{indent}{current},")
     return "\n".join(lines)
+
+
+def constant(name: str, const: Const) -> str:
+    """The `static` definition of a constant array."""
+    if const.code:
+        body = wrapped(const.code)
+        return f"static {const.ctype} *const {name}[{len(const.code)}] = {{\n{body}\n}};\n"
+    if const.ctype == "dft_channel":
+        return struct_array("dft_channel", name, const.values.tolist())
+    return int_array(const.ctype, name, const.values)
 
 
 def int_array(ctype: str, name: str, values: np.ndarray) -> str:

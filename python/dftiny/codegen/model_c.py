@@ -8,15 +8,16 @@ the budget, without a compiler.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
-from dftiny.codegen.c_text import int_array, struct, struct_array
+from dftiny.codegen.c_text import Members, constant, int_array, struct
 from dftiny.codegen.guard import banner, kernels_version
-from dftiny.codegen.segments_c import segments_c
+from dftiny.codegen.segments_c import more_operands, segments_c
 from dftiny.errors import DftError
 from dftiny.graph import Graph
-from dftiny.kernels.calls import STRUCT_BYTES, Call, Const
+from dftiny.kernels.calls import STRUCT_BYTES, Call, Const, Field, Fields
 from dftiny.kernels.count import distinct_constants, kernel_headers, runs
 from dftiny.kernels.rows import RowCall
 from dftiny.plan import Placement, Plan, PlannedSegment
@@ -63,13 +64,12 @@ def includes_c(plan: Plan) -> list[str]:
 
 
 def schedule_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> list[str]:
-    """Constants k<n>, parameters p<lane>, lanes l<n>, m<lane>, scripts s<n>, segments g<n> and the function `run`, all
-    static, with `prefix` before their names; `regions` in the order in which `run` is given their bases."""
+    """Constants k<n>, parameters p<lane>, lanes l<n>, scripts s<n>, segments g<n> and the function `run`, all static, with `prefix` before their names; `regions` in the order in which `run` is given their bases."""
     constants = distinct_constants(plan)
     names = {key: f"{prefix}k{i}" for i, key in enumerate(constants)}
     return [
-        *(_constant(names[key], const) for key, const in constants.items()),
-        *_all_params(plan, names, prefix),
+        *(constant(names[key], const) for key, const in constants.items()),
+        *_all_params(plan, names, regions, prefix),
         segments_c(plan, regions, prefix),
         _run(plan, names, regions, prefix),
     ]
@@ -93,25 +93,26 @@ def _guards(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _constant(name: str, const: Const) -> str:
-    if const.ctype == "dft_channel":
-        return struct_array("dft_channel", name, const.values.tolist())
-    return int_array(const.ctype, name, const.values)
-
-
-def _all_params(plan: Plan, names: Names, prefix: str) -> list[str]:
+def _all_params(plan: Plan, names: Names, regions: Sequence[str], prefix: str) -> list[str]:
     """Every parameter struct: p<lane> of a row kernel, p<lane>_<n> of whole-tensor calls."""
     out = []
+    place = {p.tensor: p for p in plan.placements}
     for lane in plan.lanes:
         if lane.call is not None:
-            out.append(_params(f"{prefix}p{lane.index}", lane.call, names))
+            more = more_operands(lane, place, regions)
+            out.append(_params(f"{prefix}p{lane.index}", lane.call, names, more))
         out += [_params(f"{prefix}p{lane.index}_{n}", call, names) for n, call in enumerate(lane.whole)]
     return out
 
 
-def _params(name: str, call: Call | RowCall, names: Names) -> str:
+def _params(name: str, call: Call | RowCall, names: Names, more: tuple[str, ...] = ()) -> str:
+    """With `more`, the struct is the member p of one that holds those in front of it."""
     pointers = tuple((member, names[const.key]) for member, const in call.pointers)
-    return struct(call.struct, name, (*call.fields, *pointers))
+    members: Members = (*call.fields, *pointers)
+    if not more:
+        return struct(call.struct, name, members)
+    both = f"struct {{\n    dft_rows_at more[{len(more)}];\n    {call.struct} p;\n}}"
+    return struct(both, name, (("more", cast(Field, more)), ("p", cast(Fields, members))))
 
 
 def _run(plan: Plan, names: Names, regions: Sequence[str], prefix: str) -> str:

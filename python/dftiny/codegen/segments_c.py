@@ -28,7 +28,6 @@ def segments_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> str:
         script = script_of(run[0])
         if script is not None and len(lanes) > _LANES_MAX:
             raise DftError(f"a segment has {len(lanes)} operators, the engine runs {_LANES_MAX}")
-        parts += [_more(lane, place, regions, prefix) for _, lane in lanes if len(lane.operands) > 1]
         text = ",\n".join(_lane(segment, lane, place, regions, prefix) for segment, lane in lanes)
         parts.append(f"static const dft_lane {prefix}l{number}[{len(lanes)}] = {{\n{text},\n}};\n")
         if script is not None:
@@ -45,12 +44,13 @@ def segments_c(plan: Plan, regions: Sequence[str], prefix: str = "") -> str:
     return "\n".join(parts)
 
 
-def _more(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str], prefix: str) -> str:
-    """m<lane>: where the second and further operands lie."""
-    extra = [_operand(o, place, regions) for o in lane.operands[1:]]
+def more_operands(lane: Lane, place: Mapping[int, Placement], regions: Sequence[str]) -> tuple[str, ...]:
+    """Where the second and further operands lie, as dft_rows_at, last one first: so they stand in front of the
+    lane's parameters."""
+    extra = tuple(_operand(o, place, regions) for o in lane.operands[1:])
     if len(extra) > _MORE:
         raise DftError(f"operator {lane.step.op.index} has {len(lane.operands)} operands")
-    return f"static const dft_rows_at {prefix}m{lane.index}[{len(extra)}] = {{{', '.join(extra)}}};\n"
+    return extra[::-1]
 
 
 def _place(at: Placement | Spot, regions: Sequence[str]) -> str:
@@ -71,10 +71,11 @@ def _lane(
     w = lane.window
     leaps = lane.leap > 1
     apart = lane.leap if leaps else w.dilation  # a window of one row has no other use for it
+    params = f"{prefix}p{lane.index}{'.p' if more else ''}"
     counts = f"{lane.rows}, {int(leaps)}, {int(segment.reverse)}, {more}"
-    return f"""    {{.kernel = {lane.call.function}, .params = &{prefix}p{lane.index}, .in = {first},
+    return f"""    {{.kernel = {lane.call.function}, .params = &{params}, .in = {first},
      .out = {_rows(out, lane.shape, regions, fixed=lane.accumulates)},
-     .more = {f"{prefix}m{lane.index}" if more else "0"}, .work = {_place(work, regions) if work else NOWHERE},
+     .work = {_place(work, regions) if work else NOWHERE},
      .in_h = {in_h}, .rows_h = {lane.events_h}, .op = {lane.step.op.index}, .pad = {w.pad},
      .window = {w.kernel}, .stride = {w.stride}, .dilation = {apart}, .counts = DFT_COUNTS({counts})}}"""
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 
 from dftiny.cost.pieces import Job, Pieces, Turn, add
+from dftiny.kernels.conv_pairs import RUN_PAIRS_MAX
 
 _TILE, _TILE_WORDS, _LOOP_QUADS = 4, 8, 8  # pixels; of a quad; DFT_CONV LOOP_QUADS
-_RUN, _LAST = 4, 0x8000  # DFT_CONV_RUN, DFT_CONV_LAST
+_RUN, _EPILOGUE = 3, 13  # DFT_CONV_RUN, DFT_CONV_EPILOGUE's first bit
 _WIDE, _SINGLE, _PLANES = 1, 4, 8  # DFT_CONV_WIDE, DFT_CONV_SINGLE, DFT_CONV_PLANES
 
 
@@ -103,12 +104,12 @@ def _blocks(m: _Map) -> dict[tuple[int, int], list[int]]:
 def _pairs(job: Job, m: _Map, tiles: int, spans: int) -> Pieces:
     """All pairs over a block of `tiles` in `spans`."""
     runs = job.values("runs").reshape(-1, _RUN)
-    names = job.texts("epilogues")
+    names = job.code("epilogues")
     out = Pieces({"conv.groups": m.groups_n, "conv.runs": len(runs)})
-    for count, epilogue in runs[:, :2].tolist():
-        pairs = count & ~_LAST
+    for first in runs[:, 0].tolist():
+        pairs = first & RUN_PAIRS_MAX
         out["conv.pairs"] += pairs
-        kind = names[epilogue].removeprefix("DFT_CONV_CODE(").rstrip(")0123456789").rstrip("_")
+        kind = names[first >> _EPILOGUE & 3].removeprefix("DFT_CONV_CODE(").rstrip(")0123456789").rstrip("_")
         out[f"conv.tiles_{kind}"] += pairs * tiles
     add(out, _panel(m, int(out["conv.pairs"])))
     out["conv.spans"] = out["conv.pairs"] * spans

@@ -58,11 +58,6 @@ class Job:
         )
         return cast("tuple[int, ...]", fields[name])
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A member that names code, or a list of them."""
-        value = self._fields[name]
-        return cast("tuple[str, ...]", value if isinstance(value, tuple) else (value,))
-
     def has(self, name: str) -> bool:
         """A pointer that is not null."""
         return name in self._constants
@@ -70,6 +65,10 @@ class Job:
     def values(self, name: str) -> np.ndarray:
         """The constant that a pointer leads to, int[n]."""
         return self._constants[name].values
+
+    def code(self, name: str) -> tuple[str, ...]:
+        """The list of code that a pointer leads to."""
+        return self._constants[name].code
 
 
 def add(to: Pieces, more: Mapping[str, float], times: float = 1) -> None:

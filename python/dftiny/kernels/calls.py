@@ -50,7 +50,7 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_proofs": 16,
     "dft_vector": 24,
     "dft_table_rows_params": 8,
-    "dft_depthwise_rows_params": 100,
+    "dft_depthwise_rows_params": 40,
     "dft_sum_rows_params": 36,
     "dft_exact_sum_rows_params": 48,
     "dft_mul_rows_params": 40,
@@ -61,12 +61,13 @@ STRUCT_BYTES: Mapping[str, int] = {
     "dft_gather_rows_params": 24,
     "dft_concat_rows_params": 16,
     "dft_pad_rows_params": 20,
-    "dft_lane": 44,
+    "dft_lane": 40,
     "dft_segment": 16,
-    "dft_conv_rows_params": 72,
+    "dft_conv_rows_params": 60,
     "dft_matvec_rows_params": 20,
 }
 ELEMENT_BYTES: Mapping[str, int] = {"int8_t": 1, "uint8_t": 1, "uint16_t": 2, "int32_t": 4, "dft_channel": 16}
+_POINTER_BYTES = 4
 RIGHT_MAX = 22  # the zero point, shifted left by as much, is added in 32 bits
 LIMIT_16 = 0xFFFF
 _MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bits
@@ -74,21 +75,30 @@ _MAX_CLASSES = 4095  # the sum of exponentials, each up to 2^19, stays in 31 bit
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant array. `values` are integers, int[n] or int[n, members]; `role` is weights, channels or tables."""
+    """A constant array. `values` are integers, int[n] or int[n, members]; `role` is weights, channels, tables or params.
+    With `code` it is a list of pointers to functions of type `ctype`, as C names them, and `values` is empty."""
 
     ctype: str
     role: str
     values: np.ndarray
+    code: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
         """Bytes on the chip, without alignment."""
-        return len(self.values) * ELEMENT_BYTES[self.ctype]
+        return len(self.code) * _POINTER_BYTES or len(self.values) * ELEMENT_BYTES[self.ctype]
 
     @property
     def key(self) -> tuple[str, bytes]:
         """Equal keys, equal constants: they are emitted once."""
+        if self.code:
+            return self.ctype, " ".join(self.code).encode()
         return self.ctype, np.ascontiguousarray(self.values, np.int64).tobytes()
+
+
+def code_list(ctype: str, names: Sequence[str]) -> Const:
+    """Pointers to code, each name as C text; equal lists are one."""
+    return Const(ctype, "params", np.zeros(0, np.int64), tuple(names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from dftiny.kernels.products import Requant
 IMMEDIATE_MAX = 16  # DFT_CONV_SHIFT(16)
 EPILOGUES = 4  # DFT_CONV_EPILOGUES
 MIXED = -1  # shifts from registers
+RUN_PAIRS_MAX = 0x1FFF  # DFT_CONV_COUNT
 _NOBODY = -1  # a pair's first channel that is not wanted
 _BYTE = 0xFF
 
@@ -95,7 +96,7 @@ def _group_runs(right: np.ndarray, members: range, immediate: set[int]) -> tuple
 
 
 def _short_steps(run: Run, right: np.ndarray, immediate: set[int]) -> list[Run]:
-    """The run in parts in which a byte holds the way from channel to channel."""
+    """The run in parts that are not too long, and in which a byte holds the way from channel to channel."""
     pairs: list[tuple[int, int]] = []
     for p, q in run.pairs:
         low, high = (q, q) if p == _NOBODY else sorted((p, q))
@@ -105,7 +106,7 @@ def _short_steps(run: Run, right: np.ndarray, immediate: set[int]) -> list[Run]:
     parts: list[list[tuple[int, int]]] = []
     for pair in pairs:
         step = _first(pair) - _first(parts[-1][-1]) if parts else -1
-        if len(pairs) > len(run.pairs) or not 0 <= step <= _BYTE:
+        if len(pairs) > len(run.pairs) or not 0 <= step <= _BYTE or len(parts[-1]) == RUN_PAIRS_MAX:
             parts.append([])
         parts[-1].append(pair)
     return [_run_of(tuple(part), run, right, immediate) for part in parts]

@@ -12,10 +12,11 @@ import numpy as np
 
 from dftiny import int8
 from dftiny.graph import ConvOptions, Graph, Op
-from dftiny.kernels.calls import Const, Field, Fields, inner_range
+from dftiny.kernels.calls import Const, Field, Fields, code_list, inner_range
 from dftiny.kernels.conv_pairs import (
     EPILOGUES,
     MIXED,
+    RUN_PAIRS_MAX,
     Rescaled,
     Run,
     paired,
@@ -161,13 +162,14 @@ def _call(graph: Graph, step: Step, choice: Choice, m: _Map) -> RowCall | None:
     fields = _fields(graph, op, m, block, flags) if choice.planes is None else ()
     if choice.planes is not None:
         fields = _fields(graph, op, m, block, flags + _PLANES) + _planes_fields(choice.planes)
-    code = tuple(f"DFT_CONV_CODE({n})" for n in names.values())
-    fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")), ("epilogues", cast(Field, code)))
+    fields += (("body", cast(Field, f"DFT_CONV_CODE({body})")),)
+    code = code_list("dft_conv_code", [f"DFT_CONV_CODE({n})" for n in names.values()])
+    r = replace(r, factor=1 if single else 2)
     return RowCall(
         "dft_conv_map_rows" if m.row else "dft_conv_rows",
         "dft_conv_rows_params",
         fields,
-        _pointers(replace(r, factor=1 if single else 2), groups, pairs, list(names), choice.wide, table),
+        (*_pointers(r, groups, pairs, list(names), choice.wide, table), ("epilogues", code)),
         scratch_bytes=_scratch(m, choice, rows, block),
         rows=rows,
         in_place=choice.planes is None and _in_place(m, block),
@@ -333,7 +335,11 @@ def _pointers(
     firsts, channels = steps([run for group in groups for run in group])
     ends = [run is group[-1] for group in groups for run in group]
     words = [
-        (len(run.pairs) | _LAST * end, epilogues.index(run.epilogue), run.right[0] | run.right[1] << 8, first)
+        (
+            len(run.pairs) | epilogues.index(run.epilogue) * (RUN_PAIRS_MAX + 1) | _LAST * end,
+            run.right[0] | run.right[1] << 8,
+            first,
+        )
         for run, end, first in zip((run for group in groups for run in group), ends, firsts, strict=True)
     ]
     out = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from dftiny import int8
 from dftiny.graph import DepthwiseOptions, Graph, Op
-from dftiny.kernels.calls import Const, Field, Fields
+from dftiny.kernels.calls import Const, Field, Fields, code_list
 from dftiny.kernels.products import channels
 from dftiny.kernels.rows import Choice, Planes, RowCall
 from dftiny.steps import Step
@@ -62,17 +62,20 @@ def depthwise_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
     elif kind == _ANY and _is_wide(window, graph, step):
         kind = _WIDE
     table = _table(graph, step, kind)
-    tiles = _tiles(kind, made.right, table is None)
+    first, tiles = _tiles(kind, made.right, table is None)
     pointers = [("records", Const("int8_t", "weights", _records(made, kind, window.kernel)))]
     if table is not None:
         pointers.append(("table", Const("int8_t", "tables", table)))
+    if tiles:
+        names = [f"DFT_DEPTHWISE_TILE({t})" if t else "0" for t in tiles]
+        pointers.append(("tiles", code_list("dft_depthwise_tile", names)))
     return RowCall(
         _function(kind),
         "dft_depthwise_rows_params",
         (
             *_fields(graph, step.op, window, kind),
             ("method", _pointer(_method(kind))),
-            ("tiles", _names(tiles)),
+            ("first_tile", first),
         ),
         tuple(pointers),
         scratch_bytes=_scratch(window, kind, graph.tensors[step.sources[0]].shape[3]),
@@ -252,12 +255,13 @@ def _scratch(window: _Window, kind: int, channels: int) -> int:
     return columns * channels if window.pad[0] > 0 or below else 0
 
 
-def _tiles(kind: int, right: np.ndarray, relu: bool) -> list[str]:
-    """Tile by shift − 1, "" where no channel needs it."""
+def _tiles(kind: int, right: np.ndarray, relu: bool) -> tuple[int, list[str]]:
+    """(least shift − 1, tiles from that shift to the greatest, "" where no channel needs one)."""
     if kind not in _NAMES:
-        return [""] * _SHIFTS
+        return 0, []
     name = f"{_NAMES[kind]}_{'relu' if relu else 'table'}"
-    return [f"{name}_{e}" if (right == e).any() else "" for e in range(1, _SHIFTS + 1)]
+    shifts = range(int(right.min()), int(right.max()) + 1)
+    return shifts.start - 1, [f"{name}_{e}" if (right == e).any() else "" for e in shifts]
 
 
 def _order(kind: int, kernel: tuple[int, int]) -> list[int]:
@@ -281,11 +285,6 @@ def _method(kind: int) -> str:
 def _pointer(method: str) -> Field:
     """The method as C."""
     return cast(Field, f"DFT_DEPTHWISE_METHOD({method})" if method else 0)
-
-
-def _names(tiles: list[str]) -> Field:
-    """The tiles as C."""
-    return cast(Field, tuple(f"DFT_DEPTHWISE_TILE({t})" if t else "0" for t in tiles))
 
 
 def _records(made: _Channels, kind: int, kernel: tuple[int, int]) -> np.ndarray:

@@ -137,6 +137,10 @@ def conv(graph: Graph, step: Step) -> list[Call]:
     op, o = step.op, cast(ConvOptions, step.op.options)
     w = _data(graph.tensors[op.inputs[1]])
     r = channels(graph, op, w.reshape(w.shape[0], -1))
+    x, y = graph.tensors[step.sources[0]], graph.tensors[op.outputs[0]]
+    pixel = x.shape[1:3] == w.shape[1:3] == y.shape[1:3] == (1, 1)
+    if pixel and o.groups == 1 and not any(step.pad):
+        return _matrix(graph, step, r, 1)
     groups = r.rows.reshape(o.groups, -1, r.rows.shape[1])
     weights = np.concatenate([_paired(g) for g in groups])
     fields: Fields = (
@@ -185,13 +189,14 @@ def fully_connected(graph: Graph, step: Step) -> list[Call]:
     """FULLY_CONNECTED."""
     op = step.op
     x, w = (graph.tensors[t] for t in op.inputs[:2])
-    r = channels(graph, op, _data(w))
-    fields: Fields = (
-        ("rows", x.elements // w.shape[1]),
-        ("in_n", w.shape[1]),
-        ("out_n", w.shape[0]),
-        *_bounds(graph, op, r.wide),
-    )
+    return _matrix(graph, step, channels(graph, op, _data(w)), x.elements // w.shape[1])
+
+
+def _matrix(graph: Graph, step: Step, r: Requant, vectors: int) -> list[Call]:
+    """The product of a matrix and as many vectors."""
+    op = step.op
+    out_n, in_n = r.rows.shape
+    fields: Fields = (("rows", vectors), ("in_n", in_n), ("out_n", out_n), *_bounds(graph, op, r.wide))
     pointers = _pointers(_paired(r.rows), r.table)
     inputs = operands(graph, step, 1)
     return [Call(op, "dft_fully_connected_s8", "dft_fully_connected", fields, pointers, inputs, step.writes)]

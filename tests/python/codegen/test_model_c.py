@@ -129,6 +129,23 @@ def test_a_multiplier_above_one_takes_the_slow_form(library: Path, tmp_path: Pat
     assert_equal(replace(graph, tensors=tuple(tensors)), library, tmp_path)
 
 
+def test_a_pixel_without_headroom_is_a_matrix_product(library: Path, tmp_path: Path) -> None:
+    """What squeeze-and-excitation becomes behind units that never answered while a net was calibrated: shifts to the left
+    by 14 and more, which wrap."""
+    b = Builder(3, (1, 1, 1, 37))
+    b.pick = lambda *v: v[0]  # type: ignore[method-assign]
+    b.conv((1, 1), 9)
+    graph = b.graph()
+    out = graph.tensors[graph.outputs[0]]
+    dead = replace(out, quant=Quant(np.float32([1e-8]), np.zeros(1, np.int64), 0))
+    graph = replace(graph, tensors=tuple(dead if t.index == out.index else t for t in graph.tensors))
+    text = _texts(graph)["dft_model.c"]
+    assert "dft_fully_connected_s8(" in text
+    assert ".flags = 2," in text
+    got = assert_equal(graph, library, tmp_path)
+    assert len(np.unique(got)) > 1
+
+
 def test_an_accumulator_past_32_bits_is_refused_by_name() -> None:
     with pytest.raises(DftError, match=r"operator 0 \(CONV_2D\).*pass 32 bits"):
         plan(_with_bias(_conv(), 0.01, (1 << 31) - 1), REGIONS)

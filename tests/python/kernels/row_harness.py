@@ -21,7 +21,7 @@ from arm_model import _Counter, _load, symbols
 from host_model import FIRMWARE, FLAGS, REPO, run_tool
 
 from dftiny import int8
-from dftiny.codegen.c_text import int_array
+from dftiny.codegen.c_text import constant
 from dftiny.codegen.c_text import struct as c_struct
 from dftiny.graph import Graph, Op
 from dftiny.kernels.calls import STRUCT_BYTES
@@ -114,7 +114,7 @@ def parameters(call: RowCall) -> str:
     parts = [f'#include "{call.function}.h"\n']
     members = list(call.fields)
     for i, (name, const) in enumerate(call.pointers):
-        parts.append(int_array(const.ctype, f"const_{i}", const.values))
+        parts.append(constant(f"const_{i}", const))
         members.append((name, f"const_{i}"))
     size = STRUCT_BYTES[call.struct]
     parts += [
