@@ -1,6 +1,6 @@
 """The bundle: what a model is for everybody after the export — build, bench, report, and the user's own firmware.
 
-`export` makes it (source → ONNX → int8 → gates → budget → plan → C), `load_bundle` opens and verifies it.
+`export` makes it (source → ONNX → int8 → gates → budget → plan → C → the engine's gate), `load_bundle` opens and verifies it.
 bundle.json says what it is; the SHA-256 of its canonical JSON is the bundle digest, which the generated C
 carries and a device answers in `hello`.
 """
@@ -186,6 +186,15 @@ class Fit:
 DEFAULT_FIT = Fit()
 
 
+@dataclass(frozen=True, eq=False)
+class Laid:
+    """A bundle's folder with everything but its manifest: what bundle.json says, and the plan behind the C."""
+
+    folder: Path
+    info: Mapping[str, Any]
+    plan: Plan
+
+
 def write_bundle(
     folder: Path,
     labels: Labels,
@@ -197,8 +206,21 @@ def write_bundle(
     config: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Complete `folder`, which holds model.tflite (and what else the export left): budget, plan, bundle.json,
-    golden files, the model's C, manifest.
+    """lay_out and seal, for a model that no gate judges."""
+    laid = lay_out(folder, labels, golden, fit=fit, verdict=verdict)
+    return seal(laid, parents=parents, config=config, metrics=metrics)
+
+
+def lay_out(
+    folder: Path,
+    labels: Labels,
+    golden: np.ndarray,
+    *,
+    fit: Fit = DEFAULT_FIT,
+    verdict: VerdictFile | None = None,
+) -> Laid:
+    """Complete `folder`, which holds model.tflite (and what else the export left), but for the manifest: budget, plan,
+    bundle.json, golden files, the model's C.
 
     `golden` are int8 tiles [n, H, W, 3]. CheckFailed when the model does not fit the target.
     """
@@ -217,15 +239,28 @@ def write_bundle(
         with atomic_write(folder / name) as f:
             np.save(f, array)
     _write_c(folder, g, placed, bundle_digest(info), aligns)
-    named = {"name": labels.name, "target": fit.target, "bundle_digest": bundle_digest(info).hex()}
+    return Laid(folder, info, placed)
+
+
+def seal(
+    laid: Laid,
+    *,
+    parents: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    tools: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Write the manifest, with everything that lies in the folder. `tools` are versions beside those of TOOLS."""
+    folder, info = laid.folder, laid.info
+    named = {"name": info["name"], "target": info["target"], "bundle_digest": bundle_digest(info).hex()}
     manifest = write_manifest(
         folder,
         "bundle",
         files=[p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()],
         parents=parents,
         config=named | dict(config or {}),
-        metrics={"macs": info["macs"], "regions": dict(placed.region_bytes), **(metrics or {})},
-        tools=tool_versions(*TOOLS),
+        metrics={"macs": info["macs"], "regions": dict(laid.plan.region_bytes), **(metrics or {})},
+        tools={**tool_versions(*TOOLS), **(tools or {})},
     )
     return _bundle(folder, info, manifest)
 
@@ -379,7 +414,7 @@ def export(
     """
     from dftiny.export.progress import Progress
     from dftiny.export.source import Reading, open_source
-    from dftiny.export.stages import NO_CURES, make_model
+    from dftiny.export.stages import NO_CURES, engine_step, make_model, report
     from dftiny.library import refuse_library, write_library
     from dftiny.target import load_target
 
@@ -394,16 +429,17 @@ def export(
     _require_golden(len(given.golden))
     limit = given.threshold if threshold is None else threshold
     with new_folder(out, stage="bundle") as folder:
-        g, gates = make_model(given, folder, limit, progress, cures=cures, explain=explain)
-        write_json(folder / GATES, gates)
-        labels = labels_for(given.name, g.output.shape[1], classes or given.classes, limit)
+        model = make_model(given, folder, limit, progress, cures=cures, explain=explain)
+        labels = labels_for(given.name, model.graph.output.shape[1], classes or given.classes, limit)
         with progress.step(f"budget for {fit.target}, plan, C code"):
-            made = write_bundle(
-                folder, labels, int8.from_pixels(given.golden), fit=fit, verdict=judging,
-                parents=given.parents, config=_source_config(given, cures), metrics={"gates": gates},
-            )  # fmt: skip
+            laid = lay_out(folder, labels, int8.from_pixels(given.golden), fit=fit, verdict=judging)
+        gate, compiler = engine_step(folder / "src", laid.plan, model, progress)
+        gates = report((*model.passed, gate))
+        write_json(folder / GATES, gates)
+        config = _source_config(given, cures)
+        made = seal(laid, parents=given.parents, config=config, metrics={"gates": gates}, tools=compiler)
     progress.say(f"{made.name}: bundle {made.digest.hex()[:12]} in {out}")
     if library is not None:
-        write_library(load_bundle(out), library)
-        progress.say(f"{made.name}: C library in {library}")
+        written = write_library(load_bundle(out), library)
+        progress.say(f"{made.name}: C library in {library}, its example {written.metrics['example']}")
     return made.manifest

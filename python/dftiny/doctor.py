@@ -41,7 +41,7 @@ EXTRAS = (
 TOOLS = (
     ("cmake", "build", "cmake"),
     ("ninja", "build", "ninja-build"),
-    ("gcc", "build --board host", "gcc"),
+    ("gcc", "export, build --board host", "gcc"),
     ("arm-none-eabi-gcc", "build", "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
     ("qemu-system-arm", "bench --board mps2_an500", "qemu-system-arm"),
 )

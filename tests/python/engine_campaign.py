@@ -149,7 +149,18 @@ class Runner:
         objects = []
         for source in [*sources, REPO / "tests/c/kernels/run_many.c"]:
             objects.append(self.folder / f"{source.stem}.o")
-            run_tool(["gcc", *FLAGS, *INCLUDES, "-c", str(source), "-o", str(objects[-1])])
+            run_tool(
+                [
+                    "gcc",
+                    *FLAGS,
+                    *INCLUDES,
+                    f"-I{FIRMWARE / 'proving'}",
+                    "-c",
+                    str(source),
+                    "-o",
+                    str(objects[-1]),
+                ]
+            )
         part = self.folder / "part.a"
         run_tool(["ar", "rcs", str(part), *map(str, objects)])
         part.rename(self.library)

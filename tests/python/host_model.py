@@ -28,7 +28,7 @@ INCLUDES = [f"-I{FIRMWARE / d}" for d in ("include", "kernels", "engines/aot")]
 def build_library(folder: Path) -> Path:
     """Kernels, aot engine and the runner, compiled once with sanitizers."""
     sources = [*sorted((FIRMWARE / "kernels").glob("*.c")), *sorted((FIRMWARE / "engines/aot").glob("*.c"))]
-    sources.append(REPO / "tests/c/kernels/run_model.c")
+    sources.append(FIRMWARE / "proving/run_model.c")
     objects = []
     for source in sources:
         objects.append(folder / f"{source.stem}.o")

@@ -1,11 +1,13 @@
 """Source → model.onnx → model.tflite in a folder, passing every gate on the way; an int8 .tflite is taken as it is.
+The last gate comes when the engine's C is written (export/engine.py).
 
 Where int8 and float part too far, or `--explain` asks, the diagnosis is printed; cures are applied behind the converter.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,26 @@ from dftiny.diagnose import Cures
 from dftiny.diagnose.cure import cured
 from dftiny.diagnose.explain import Diagnosis, diagnose, lines
 from dftiny.errors import CheckFailed, DftError
-from dftiny.export import gates, lints, onnx, tflite, tiles
+from dftiny.export import gates, host, lints, onnx, tflite, tiles
+from dftiny.export.engine import Answered, engine_gate
 from dftiny.export.progress import Progress
 from dftiny.export.source import Source
+from dftiny.plan import Plan
 
 GATE_TILES = 32
 FLOAT_GATES = ("float-int8", "int8-reference")
 EXPLAIN, FLOAT_MODEL = "explain.json", "float.tflite"
 NO_CURES = Cures()
 DOUBTFUL_DB = 15.0  # above the gate's limit, but worth a word
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """The int8 graph, the gates that it has passed, and the tiles and answers that the engine is held to."""
+
+    graph: graphs.Graph
+    passed: tuple[gates.Gate, ...]
+    answered: Answered
 
 
 def make_model(
@@ -37,8 +50,8 @@ def make_model(
     *,
     cures: Cures = NO_CURES,
     explain: bool = False,
-) -> tuple[graphs.Graph, dict[str, Any]]:
-    """Write model.onnx and model.tflite into `folder`; returns the int8 graph and what gates.json will hold.
+) -> Made:
+    """Write model.onnx and model.tflite into `folder`.
 
     `explain` prints where int8 and float part and leaves explain.json and the float model there too.
     Raises DftError when a layer cannot be converted, CheckFailed when a gate fails.
@@ -71,7 +84,8 @@ def make_model(
         )
         passed.append(gates.same_bits("int8-reference", outputs, converted.reference, g))
         passed.append(gates.tflm_bits(converted.model, x, outputs, g))
-    return g, _report(passed, progress)
+    _say_gates(passed, progress)
+    return Made(g, tuple(passed), Answered(x, outputs, len(real)))
 
 
 def _improved(
@@ -143,7 +157,7 @@ def advice(found: Diagnosis) -> str:
 
 def _take_int8(
     source: Source, path: Path, folder: Path, progress: Progress, cures: Cures, explain: bool
-) -> tuple[graphs.Graph, dict[str, Any]]:
+) -> Made:
     """Copy an int8 model and pass the gates that need no float model; the others are named as absent."""
     if cures.any:
         raise DftError(
@@ -162,13 +176,38 @@ def _take_int8(
     without = [gates.Gate(name, "absent", 0, reason="the source is int8 already") for name in FLOAT_GATES]
     with progress.step(f"gates: oracle, TFLM on {len(hard)} tiles"):
         x = int8.from_pixels(hard)
-        compared = gates.tflm_bits(model, x, int8.run(g, x), g)
-    return g, _report([*without, compared], progress)
+        outputs = int8.run(g, x)
+        passed = [*without, gates.tflm_bits(model, x, outputs, g)]
+    _say_gates(passed, progress)
+    return Made(g, tuple(passed), Answered(x, outputs, 0))
 
 
-def _report(passed: list[gates.Gate], progress: Progress) -> dict[str, Any]:
+def _say_gates(passed: Sequence[gates.Gate], progress: Progress) -> None:
     for gate in passed:
         progress.say(_line(gate))
+
+
+def engine_step(
+    folder: Path, placed: Plan, made: Made, progress: Progress
+) -> tuple[gates.Gate, dict[str, str]]:
+    """The gate of the engine's C in `folder`, said, and the compiler's version for the manifest.
+
+    CheckFailed when a bit differs.
+    """
+    cc = host.compiler()
+    if cc is None:
+        gate = engine_gate(folder, placed, made.answered, None)
+    else:
+        with progress.step(
+            "gate: the engine's C on this computer" + (", with sanitizers" if cc.sanitize else "")
+        ):
+            gate = engine_gate(folder, placed, made.answered, cc)
+    _say_gates([gate], progress)
+    return gate, {"cc": "absent" if cc is None else cc.version}
+
+
+def report(passed: Sequence[gates.Gate]) -> dict[str, Any]:
+    """What gates.json holds."""
     absent = [p.name for p in passed if p.status == "absent"]
     return {"schema": 1, "gates": [p.as_json() for p in passed], "absent": absent}
 

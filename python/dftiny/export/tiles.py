@@ -109,10 +109,14 @@ def with_extremes(tiles: np.ndarray) -> np.ndarray:
     return np.concatenate([tiles, extreme])
 
 
+# What synthetic() makes, in its order.
+SYNTHETIC = ("black", "white", "checkerboard", "stripes", "noise", "noise of black and white")
+
+
 def synthetic(size: tuple[int, int], seed: int = 0) -> np.ndarray:
     """Tiles on which arithmetic goes to its limits: black, white, checkerboard, stripes, noise of two kinds."""
     rng = np.random.default_rng(seed)
-    tiles = np.zeros((6, *size, 3), np.uint8)
+    tiles = np.zeros((len(SYNTHETIC), *size, 3), np.uint8)
     tiles[1] = 255
     tiles[2] = np.where(np.indices(size).sum(0) % 2, 255, 0)[..., None]
     tiles[3] = np.where(np.indices(size)[1] // 4 % 2, 255, 0)[..., None]

@@ -70,7 +70,10 @@ def test_demo_net_converts_to_the_operators_it_was_made_for(demo: bundles.Bundle
 def test_every_gate_passed_and_is_recorded(demo: bundles.Bundle) -> None:
     gates = json.loads((demo.folder / "gates.json").read_text())
     by_name = {g["name"]: g for g in gates["gates"]}
-    assert list(by_name) == ["torch-onnx", "onnx-keras", "float-int8", "int8-reference", "int8-tflm"]
+    assert list(by_name) == [
+        "torch-onnx", "onnx-keras", "float-int8", "int8-reference", "int8-tflm", "int8-engine",
+    ]  # fmt: skip
+    assert by_name["int8-engine"]["tiles"] == by_name["int8-reference"]["tiles"]
     assert by_name["torch-onnx"]["figures"]["max_abs_error"] < 1e-4
     assert by_name["float-int8"]["figures"]["sqnr_db"] > 15
     assert by_name["int8-reference"]["figures"]["differing_tiles"] == 0

@@ -17,7 +17,7 @@ from foreign import STRICT, arm_build, build, host_build, project, run_main
 from dftiny import bundle as bundles
 from dftiny import library, spec
 from dftiny.artifact import read_manifest
-from dftiny.errors import DftError
+from dftiny.errors import CheckFailed, DftError
 from dftiny.plan import Wishes
 
 HERE = Path(__file__).resolve().parent
@@ -87,6 +87,18 @@ def test_the_example_compares(lib: Path, tmp_path: Path) -> None:
     assert subprocess.run([tmp_path / "right" / "example"], check=False).returncode == 0
     host_build(with_wrong_answer(lib, tmp_path / "lib") / "example", tmp_path / "wrong")
     assert subprocess.run([tmp_path / "wrong" / "example"], check=False).returncode == 1
+
+
+def test_an_example_that_gives_another_answer_is_no_library(
+    bundle: bundles.Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is compiled and run before it is a library."""
+    assert read_manifest(bundle.folder.parent / "lib", "library").metrics["example"] == "passed"
+    right = library.golden_h
+    monkeypatch.setattr(library, "golden_h", lambda tile, answer: right(tile, answer ^ 1))
+    with pytest.raises(CheckFailed, match=r"example does not give the golden tile's answer \(code 1\)"):
+        library.write_library(bundle, tmp_path / "lib")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.emu

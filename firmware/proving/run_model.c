@@ -1,6 +1,8 @@
 /* Runs a generated model on the host: int8 tiles from stdin, int8 outputs to stdout. Each region is its own
  * allocation of exactly the size the model asked for, filled with a pattern, so that the address sanitizer sees
- * every byte outside and a read of unwritten memory shows as a wrong result. For tests only. */
+ * every byte outside and a read of unwritten memory shows as a wrong result. `rows N …` writes every operator's rows
+ * before each output, as export/host.py reads them; N are bytes of a row by operator, 0 for none. `short`, `missing`
+ * and `misaligned` give bad memory to open. Compiled by export's gate and by tests; no firmware links it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,35 @@ static uint32_t hooked;
 static void hook(uint32_t op)
 {
     hooked += op < dft_the_engine.ops_n;
+}
+
+/* Bytes of a row by operator, as the arguments say. */
+static char **row_bytes;
+static uint32_t row_bytes_n;
+
+static void put(const void *bytes, size_t n)
+{
+    if (fwrite(bytes, 1, n, stdout) != n) {
+        (void)fprintf(stderr, "run_model: cannot write\n");
+        exit(1);
+    }
+}
+
+static void show(uint32_t op, uint32_t row, const int8_t *bytes)
+{
+    uint32_t n = op < row_bytes_n ? (uint32_t)strtoul(row_bytes[op], NULL, 10) : 0u;
+    if (n != 0u) {
+        const uint32_t head[2] = {op, row};
+        put(head, sizeof head);
+        put(bytes, n);
+    }
+}
+
+/* Behind the rows of one inference. */
+static void end_rows(void)
+{
+    const uint32_t head[2] = {UINT32_MAX, 0};
+    put(head, sizeof head);
 }
 
 typedef struct taken {
@@ -90,11 +121,22 @@ int main(int argc, char **argv)
     if (dft_the_engine.set_reader != NULL) {
         dft_the_engine.set_reader(next_row, &so_far);
     }
+    int rows = strcmp(only_open, "rows") == 0;
+    if (rows != 0) {
+        row_bytes = argv + 2;
+        row_bytes_n = (uint32_t)argc - 2u;
+        dft_the_engine.set_probe(show);
+    }
     while (status == DFT_OK && next_input(in)) {
         so_far = (taken){0, 0};
-        if (dft_the_engine.invoke() != DFT_OK || fwrite(out.data, 1, out.bytes, stdout) != out.bytes) {
+        if (dft_the_engine.invoke() != DFT_OK) {
             return fail("invoke failed");
         }
+        if (rows != 0) {
+            end_rows();
+        }
+        put(out.data, out.bytes);
+        (void)fflush(stdout); /* so that a sanitizer's stop leaves the outputs before it */
         if (in.data == NULL) {
             skip_rest(&so_far, in.bytes);
         }
