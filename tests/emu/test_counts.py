@@ -348,7 +348,8 @@ def test_both_variants_of_the_convolutions_are_counted() -> None:
 def test_wrong_use_is_one_sentence(bundle: Bundle, tmp_path: Path) -> None:
     model = bundle.folder / MODEL
     (tmp_path / "wrong.tflite").write_bytes(b"no model at all, and not short either")
-    for arguments in ([tmp_path / "absent.tflite"], [tmp_path / "wrong.tflite"], [model, "--inputs", "0"]):
+    absent, wrong = tmp_path / "absent.tflite", tmp_path / "wrong.tflite"
+    for arguments in ([absent], [wrong], [model, "--inputs", "0"], [model, "--top", "-1"]):
         done = tool(*arguments)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     without = tool(model, path=str(tmp_path))
