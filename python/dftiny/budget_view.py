@@ -257,7 +257,9 @@ def targets_table() -> str:
 
     table = _table("target", "core", "MHz", "flash", "RAM", "MAC limit", "activations in", "stack")
     for t in all_targets():
-        arenas = ", ".join(f"{r.name} {r.bytes // KB} KB" for r in t.arena_regions)
+        held = {r.name: r.bytes for r in t.arena_regions}
+        held |= {r.name: r.tight_bytes for r in t.regions if r.tight_bytes}
+        arenas = ", ".join(f"{name} {n // KB} KB" for name, n in held.items())
         sizes = (f"{t.flash_total_bytes // KB:,} KB", f"{t.ram_total_bytes // KB:,} KB")
         stack = f"{t.statics_region.stack_bytes // KB} KB"
         table.add_row(

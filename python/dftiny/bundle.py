@@ -230,7 +230,7 @@ def lay_out(
     chip = load_target(fit.target)
     judge = None if verdict is None else _judge(folder, g, verdict)
     placed = _placed(folder, g, chip, fit, judge)
-    aligns = {r.name: r.align for r in chip.arena_regions}
+    aligns = {r.name: r.align for r in chip.regions}
     regions = [BundleRegion(n, b, aligns[n]) for n, b in placed.region_bytes.items()]
     info = _info(folder, g, labels, fit.target, regions) | {"input_by_rows": fit.wishes.input_by_rows}
     info |= {} if judge is None else {"verdict": judge.as_json()}

@@ -25,7 +25,8 @@ CORES = ("cortex-m7", "cortex-m4", "cortex-m33")
 @dataclass(frozen=True)
 class Region:
     """One piece of memory. `stack_bytes` is reserved at its bottom; `arena` regions hold activations; functions whose
-    names match one of `code` are copied here at start and run here."""
+    names match one of `code` are copied here at start and run here. `tight_bytes`: so much of the region of stack and
+    statics, which has no wait states, may hold activations as well."""
 
     name: str
     kind: str
@@ -35,6 +36,7 @@ class Region:
     arena: bool
     stack_bytes: int
     code: tuple[str, ...] = ()
+    tight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Target:
             if r is not self.statics_region and r.bytes - taken.get(r.name, 0) - r.align >= input_bytes:
                 return r
         return None
+
+    @property
+    def tight_region(self) -> Region | None:
+        """The region that takes activations beside stack and statics, if there is one."""
+        return next((r for r in self.regions if r.tight_bytes), None)
 
     @property
     def statics_region(self) -> Region:
@@ -134,6 +141,7 @@ def _region(value: Mapping[str, Any]) -> Region:
         arena=bool(value.get("arena", False)),
         stack_bytes=int(value.get("stack_bytes", 0)),
         code=tuple(str(p) for p in value.get("code", ())),
+        tight_bytes=int(value.get("tight_bytes", 0)),
     )
 
 
@@ -158,6 +166,10 @@ def _check(target: Target, name: str) -> None:
     for r in target.regions:
         if r.kind not in _KINDS or r.bytes <= 0 or r.origin < 0 or not 0 <= r.stack_bytes <= r.bytes:
             problems.append(f"region {r.name} makes no sense")
+        if r.tight_bytes and not (r.stack_bytes and 0 < r.tight_bytes <= r.bytes - r.stack_bytes):
+            problems.append(
+                f"region {r.name} cannot hold {r.tight_bytes} bytes of activations beside a stack"
+            )
         if not _NAME.fullmatch(r.name):
             problems.append(f"region {r.name[:40]!r} must be named by small letters, digits and _")
         if r.origin + r.bytes > 1 << 32:

@@ -19,8 +19,14 @@ _ARENA_FLASH_BYTES = 32
 
 
 def region_specs(target: Target) -> tuple[RegionSpec, ...]:
-    """The target's arenas as the planner takes them."""
-    return tuple(RegionSpec(r.name, r.bytes - r.stack_bytes, r.align) for r in target.arena_regions)
+    """The target's arenas as the planner takes them, and last what may lie beside stack and statics."""
+    arenas = tuple(RegionSpec(r.name, r.bytes - r.stack_bytes, r.align) for r in target.arena_regions)
+    tight = target.tight_region
+    return (
+        arenas
+        if tight is None
+        else (*arenas, RegionSpec(tight.name, tight.tight_bytes, tight.align, tight=True))
+    )
 
 
 def aot_need(graph: Graph, target: Target, wishes: Wishes) -> tuple[EngineNeed, Plan]:

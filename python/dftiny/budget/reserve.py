@@ -62,4 +62,5 @@ def _less(region: Region, taken: int) -> Region:
         return region
     floor = region.stack_bytes + region.align
     left = (region.bytes - taken) // region.align * region.align
-    return replace(region, bytes=max(left, floor), arena=region.arena and left >= floor)
+    tight = max(region.tight_bytes - taken, 0) // region.align * region.align
+    return replace(region, bytes=max(left, floor), arena=region.arena and left >= floor, tight_bytes=tight)

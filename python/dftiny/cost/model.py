@@ -41,13 +41,14 @@ class Model:
 @dataclass(frozen=True)
 class Memory:
     """What is assumed of a chip: `cache_bytes` that data may stay in, bytes of a line, and how many cycles a line takes
-    from flash and from RAM."""
+    from flash and from RAM. `tight`: the region where data takes none, "" for none."""
 
     chip: str
     cache_bytes: int
     line_bytes: int
     flash_line_cycles: float
     ram_line_cycles: float
+    tight: str = ""
 
 
 @cache

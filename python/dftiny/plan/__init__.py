@@ -18,10 +18,13 @@ from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import MORE_TRIES, Block, Packer, live_bytes
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.parts import Segment
+from dftiny.plan.places import Placement, RegionSpec, Spot
 from dftiny.plan.recompute import Repeat, repeated, repeats
 from dftiny.plan.segments import ALIGN, Cutter, blocks_of, times_of
 from dftiny.plan.steady import steady
 from dftiny.plan.stream import Event, Life, can_reverse, lives
+from dftiny.plan.tight import NAME as TIGHT
+from dftiny.plan.tight import tightened, touched_bytes
 from dftiny.plan.weave import key_of, woven
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
@@ -55,43 +58,6 @@ _MOST_SEGMENTS = (
     1.0,
     0.96,
 )  # of the bytes of the largest segment, so that the others can be packed beside it
-
-
-@dataclass(frozen=True)
-class RegionSpec:
-    """Memory that may hold activations; `align` is a power of two."""
-
-    name: str
-    bytes: int
-    align: int = 32
-
-
-@dataclass(frozen=True)
-class Spot:
-    """A place in a region."""
-
-    region: str
-    offset: int
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Tensor `tensor` in `region`: row r at offset + (r mod slots) · pitch. Alive in events first…last. `pitch` is more
-    than `row_bytes` where its rows lie in turns with another tensor's (plan/weave)."""
-
-    tensor: int
-    region: str
-    offset: int
-    row_bytes: int
-    slots: int
-    first: int
-    last: int
-    pitch: int
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that it takes, without what lies between its rows."""
-        return self.row_bytes * self.slots
 
 
 @dataclass(frozen=True)
@@ -196,9 +162,10 @@ class Wishes:
     without: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = self.without - {*rewrites, *STEP_NAMES}
+        names = (*rewrites, *STEP_NAMES, TIGHT)
+        unknown = self.without - {*names}
         if unknown:
-            known = ", ".join([*rewrites, *STEP_NAMES])
+            known = ", ".join(names)
             raise DftError(f"no rewrite is called {', '.join(sorted(unknown))}", f"there are {known}")
 
 
@@ -254,7 +221,8 @@ class _Failed:
 
 def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Plan | _Failed:
     """The plan of `graph` as it stands, or what is needed to say why there is none."""
-    prepared = steps(graph, without=wishes.without)
+    prepared = steps(graph, without=wishes.without - {TIGHT})
+    lent, regions = regions, [r for r in regions if not r.tight]
     if not prepared.steps:
         raise DftError(
             f"{graph.name} computes nothing: its output is its input", "give a model with operators"
@@ -268,7 +236,7 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
     if best is None or best.total > bound * (1 + OVER_BOUND):
         best = _better(best, _best(prepared, cutter.woven(), regions, bound, wishes))
     if best is not None:
-        return _plan(prepared, best, regions, bound)
+        return _plan(prepared, *_tight(best, regions, lent, wishes), bound)
     return _Failed(prepared, cutter, bound, regions, wishes)
 
 
@@ -421,6 +389,21 @@ def _given(prepared: Steps) -> tuple[int, ...]:
     """Tensors that exist before the first event: the input, unless an operator makes it."""
     source = prepared.graph.inputs[0]
     return () if prepared.steps[0].writes == source else (source,)
+
+
+def _tight(
+    packed: _Packed, regions: Sequence[RegionSpec], lent: Sequence[RegionSpec], wishes: Wishes
+) -> tuple[_Packed, Sequence[RegionSpec]]:
+    """`packed`, which lies in `regions`, with blocks in the tight region of `lent` as well, if there is one."""
+    tight = next((r for r in lent if r.tight), None)
+    if tight is None or TIGHT in wishes.without:
+        return packed, regions
+    timeline, packer = packed.timeline, packed.packer
+    lanes = [lane for s in timeline.cuts for lane in s.lanes]
+    touches = touched_bytes(lanes, [e for s in timeline.cuts for e in s.events], packer.blocks)
+    ends = packer.sizes(packed.spots, len(regions))
+    spots = tightened(packer, packed.spots, ends, tight.bytes, touches)
+    return replace(packed, spots=spots), [tight, *regions]
 
 
 def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound: int) -> Plan:
