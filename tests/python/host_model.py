@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,18 @@ FLAGS = [
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
 ]
+PLAIN = ["-std=c11", "-O2"]  # many large tiles: sanitizers take ten times as long
 INCLUDES = [f"-I{FIRMWARE / d}" for d in ("include", "kernels", "engines/aot")]
 
 
-def build_library(folder: Path) -> Path:
-    """Kernels, aot engine and the runner, compiled once with sanitizers."""
+def build_library(folder: Path, flags: Sequence[str] = FLAGS) -> Path:
+    """Kernels, aot engine and the runner, compiled once, with sanitizers unless `flags` are others."""
     sources = [*sorted((FIRMWARE / "kernels").glob("*.c")), *sorted((FIRMWARE / "engines/aot").glob("*.c"))]
     sources.append(FIRMWARE / "proving/run_model.c")
     objects = []
     for source in sources:
         objects.append(folder / f"{source.stem}.o")
-        run_tool(["gcc", *FLAGS, *INCLUDES, "-c", str(source), "-o", str(objects[-1])])
+        run_tool(["gcc", *flags, *INCLUDES, "-c", str(source), "-o", str(objects[-1])])
     library = folder / "libdft.a"
     run_tool(["ar", "rcs", str(library), *map(str, objects)])
     return library
@@ -46,14 +48,16 @@ def run_tool(command: list[str]) -> None:
 class HostModel:
     """A compiled model."""
 
-    def __init__(self, graph: Graph, plan: Plan, library: Path, folder: Path) -> None:
+    def __init__(
+        self, graph: Graph, plan: Plan, library: Path, folder: Path, flags: Sequence[str] = FLAGS
+    ) -> None:
         self.graph = graph
         for name, text in model_c(graph, plan, bundle_digest=bytes(range(32))).items():
             (folder / name).write_text(text)
         self.binary = folder / "model"
         source = str(folder / "dft_model.c")
         run_tool(
-            ["gcc", *FLAGS, "-O0", *INCLUDES, f"-I{folder}", source, str(library), "-o", str(self.binary)]
+            ["gcc", *flags, "-O0", *INCLUDES, f"-I{folder}", source, str(library), "-o", str(self.binary)]
         )
 
     def run(self, x: np.ndarray) -> np.ndarray:

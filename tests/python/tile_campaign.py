@@ -2,7 +2,7 @@
 
 A net with random weights answers all tiles with a few values, which a wrong bit inside may not change: so the net is also
 cut off behind some of its operators, and the maps there are compared, whole and bit for bit. Each cut is a file of its own
-that is planned, generated, compiled with sanitizers and run like the net itself; a few of the inputs are enough there.
+that is planned, generated, compiled and run like the net itself; a few of the inputs are enough there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from graph_file import tflite_bytes
-from host_model import HostModel, build_library
+from host_model import PLAIN, HostModel, build_library
 
 from dftiny import graph as graphs
 from dftiny import int8
@@ -149,9 +149,9 @@ def compared(graph: Graph, data: bytes, x: np.ndarray, library: Path, behind: st
     found = [("oracle", ours)]
     with tempfile.TemporaryDirectory(prefix="dftiny-tiles-") as folder:
         try:
-            model = HostModel(graph, plan(graph, ROOMY), library, Path(folder))
+            model = HostModel(graph, plan(graph, ROOMY), library, Path(folder), PLAIN)
             found.append(("engine", model.run(x)))
-        except AssertionError as e:  # what a compiler or a sanitizer said
+        except AssertionError as e:  # what a compiler or the program said
             last = (str(e).strip().splitlines() or ["it died without a word"])[-1]
             return Compared(behind, len(x), distinct, f"engine: {last[:300]}")
     for who, y in found:
@@ -205,6 +205,6 @@ def main(argv: list[str]) -> int:
         loaded(path)  # bad input is named before anything is compiled
     paths = pictures(args.data)
     with tempfile.TemporaryDirectory(prefix="dftiny-tiles-") as folder:
-        library = build_library(Path(folder))
+        library = build_library(Path(folder), PLAIN)
         passed = [one(path, paths, args, library) for path in args.models]
     return 0 if all(passed) else 1
