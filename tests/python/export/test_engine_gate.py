@@ -147,7 +147,7 @@ def test_a_write_outside_of_the_memory_lent_is_found(
     assert found is not None and found.sanitize
 
     def outside(text: str) -> str:
-        (n,) = re.findall(r'\{"axi", (\d+), \d+\}', text)
+        (n,) = re.findall(r'\{"\w+", (\d+), \d+\}', text)
         return text.replace(
             "run(int8_t *const *base)\n{\n", f"run(int8_t *const *base)\n{{\n    base[0][{n}] = 1;\n"
         )
