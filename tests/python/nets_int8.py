@@ -1,7 +1,7 @@
 """Small nets of published shapes as int8 .tflite files with random weights: what a user may bring to the engine.
 
 The three image and sound nets of MLPerf Tiny (DS-CNN, MobileNetV1 0.25, ResNet-8), and four more kinds that no
-kernel was made for: MobileNetV2, large depthwise windows, max pools, grouped convolutions with shuffle and concat.
+kernel had been made for when they were chosen: MobileNetV2, large depthwise windows, max pools, grouped convolutions with shuffle and concat.
 Written from the papers' tables. Tests and tools/versus call `model`; the converter runs in a child process (this
 file as a program), because it is the only place where tensorflow is imported.
 """

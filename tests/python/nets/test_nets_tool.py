@@ -15,6 +15,7 @@ TOOL = Path(__file__).resolve().parents[3] / "tools" / "nets"
     ("args", "words"),
     [
         (["nonsense"], "no net 'nonsense'"),
+        (["held_mbv1_05"], ", held_mbv1_050,"),
         (["phinet_thesis:abc"], "names no tile size"),
         (["kws", "--out", "FILE/below"], "cannot make the folder"),
     ],
