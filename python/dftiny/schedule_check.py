@@ -63,7 +63,7 @@ class CheckedStep:
 
 @dataclass(frozen=True)
 class CheckedBuffer:
-    """Where a tensor of `height` rows lies: row r at offset + (r % slots)·pitch of its region (pitch 0: row_bytes).
+    """Where a tensor of `height` rows lies: row r at offset + ((r + phase) % slots)·pitch of its region (pitch 0: row_bytes).
     `among`: of every 2·slots bytes row r has two, from 2·(r % slots) on."""
 
     tensor: int
@@ -74,12 +74,13 @@ class CheckedBuffer:
     slots: int
     pitch: int = 0
     among: bool = False
+    phase: int = 0
 
     def row(self, number: int) -> tuple[int, int]:
         """First byte of a row and the first byte behind it; of one that lies among others, of them all."""
         if self.among:
             return self.offset, self.offset + self.slots * self.row_bytes
-        first = self.offset + number % self.slots * (self.pitch or self.row_bytes)
+        first = self.offset + (number + self.phase) % self.slots * (self.pitch or self.row_bytes)
         return first, first + self.row_bytes
 
 
@@ -139,7 +140,8 @@ def _places(schedule: CheckedSchedule) -> list[str]:
             problems.append(f"{name} is not aligned to {align}")
 
     for b in schedule.buffers:
-        place(f"tensor {b.tensor}", (b.region, b.offset, b.row(b.slots - 1)[1]), _ROW_ALIGN)
+        last = max(b.row(r)[1] for r in range(b.slots))
+        place(f"tensor {b.tensor}", (b.region, b.offset, last), _ROW_ALIGN)
         if b.pitch < 0 or 0 < b.pitch < b.row_bytes:
             problems.append(f"rows of tensor {b.tensor} lie over one another")
         if not 1 <= b.slots <= b.height or b.row_bytes < 1 or b.height >= 1 << _ROW_BITS:

@@ -77,7 +77,8 @@ def _step(graph: Graph, step: Step) -> CheckedStep:
         return CheckedStep(name, tuple(operands), step.writes, sums=_map(graph, step.sources[0]).height)
     if window is None:
         whole = bool(operands) and not same_row
-        in_place = step.op.kind in _ELEMENTWISE
+        joined = same_row and step.op.kind == "CONCATENATION"  # pixel by pixel, each longer than before
+        in_place = step.op.kind in _ELEMENTWISE or joined
         return CheckedStep(name, tuple(operands), step.writes, in_place=in_place, whole=whole)
     pixelwise = step.op.kind == "CONV_2D" and _is_one_by_one(graph, step)
     return CheckedStep(name, tuple(operands), step.writes, *window, in_place=pixelwise)

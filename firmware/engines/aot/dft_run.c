@@ -8,9 +8,23 @@ static int8_t *at(int8_t *const *base, uint32_t place)
     return base[place >> 28] + (place & 0x0FFFFFFFu);
 }
 
+static int8_t *phased_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
+{
+    uint32_t slots = rows->place >> 24 & 31u, phase = rows->place >> 19 & 31u;
+    return base[rows->place >> 29] + (rows->place & 0x7FFFFu) * 4u + (row + phase) % slots * rows->row_bytes;
+}
+
+static uint32_t is_fixed(const dft_rows_at *rows)
+{
+    return rows->slots == 0 && rows->row_bytes == 0;
+}
+
 static int8_t *row_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
 {
-    uint32_t slot = rows->slots == 0 ? 0 : row < rows->slots ? row : row % rows->slots;
+    if (rows->slots == 0) {
+        return is_fixed(rows) ? at(base, rows->place) : phased_at(base, rows, row);
+    }
+    uint32_t slot = row < rows->slots ? row : row % rows->slots;
     return at(base, rows->place) + slot * rows->row_bytes;
 }
 
@@ -45,7 +59,7 @@ static void find_operands(dft_event *event, const dft_lane *lane, int8_t *const 
 static void show(const dft_lane *lane, const dft_event *event)
 {
     uint32_t last = (lane->counts & 8u) != 0 ? event->row == 0 : event->row + event->rows == lane->rows_h;
-    if (lane->out.slots == 0) {
+    if (is_fixed(&lane->out)) {
         if (last != 0) {
             dft_aot_probe(lane->op, 0, event->out[0]);
         }

@@ -14,7 +14,13 @@
 #define DFT_PLACE(region, offset) ((uint32_t)(region) << 28 | (uint32_t)(offset))
 #define DFT_NOWHERE 0xFFFFFFFFu
 
-/* Where the rows of a tensor lie: row r at place + (r mod slots) * row_bytes; `slots` 0: always at place. */
+/* The place of a ring that several tensors share: row r of this one at `offset` + ((r + phase) mod slots) * row_bytes. The
+ * region in the top three bits, slots and phase in five each, a fourth of the offset below. */
+#define DFT_PHASED(region, slots, phase, offset) \
+    ((uint32_t)(region) << 29 | (uint32_t)(slots) << 24 | (uint32_t)(phase) << 19 | (uint32_t)(offset) >> 2)
+
+/* Where the rows of a tensor lie: row r at place + (r mod slots) * row_bytes. `slots` 0: always at place, or, with row_bytes
+ * that are not 0, by DFT_PHASED. */
 typedef struct dft_rows_at {
     uint32_t place;
     uint16_t row_bytes;

@@ -10,6 +10,7 @@ from dftiny.kernels.calls import Fields
 from dftiny.kernels.count import runs, script_of
 from dftiny.plan import Lane, Placement, Plan, PlannedSegment, Spot
 from dftiny.plan.lanes import Operand, Shape
+from dftiny.plan.phases import MOST_PLACES, PHASED_BYTES
 
 NOWHERE = "DFT_NOWHERE"
 _MORE = 4  # in2 and DFT_MORE_MAX
@@ -97,4 +98,7 @@ def _rows(
     pitch = row_bytes if recast or at.pitch == at.row_bytes else at.pitch
     if pitch > 0xFFFF:
         raise DftError(f"rows of tensor {at.tensor} lie {pitch} bytes apart, the engine takes {0xFFFF}")
+    if at.phase:
+        assert at.slots <= MOST_PLACES and at.offset < PHASED_BYTES, "the planner shares no others"
+        return f"{{DFT_PHASED({regions.index(at.region)}, {at.slots}, {at.phase}, {at.offset}), {pitch}, 0}}"
     return f"{{{_place(at, regions)}, {pitch}, {rows if recast else at.slots}}}"

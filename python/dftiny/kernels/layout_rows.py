@@ -59,7 +59,8 @@ def concat_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:
         ("run_a", parts[0].shape[axis] * inner),
         ("run_b", parts[1].shape[axis] * inner),
     )
-    return RowCall("dft_concat_rows", "dft_concat_rows_params", fields, fused_table(graph, step))
+    pointers = fused_table(graph, step)
+    return RowCall("dft_concat_rows", "dft_concat_rows_params", fields, pointers, grows=axis == 3)
 
 
 def pad_rows(graph: Graph, step: Step, choice: Choice) -> RowCall | None:

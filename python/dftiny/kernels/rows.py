@@ -51,6 +51,7 @@ class RowCall:
     """`function(&params, event)` computes `rows` output rows an event. `scratch_bytes` are lost between events,
     `aux_bytes` kept from the first row to the last. `in_place`: element i of the output depends on element i of the
     first operand alone and is written after it was read, so the output may lie exactly on that operand, or lower.
+    `grows`: a row is longer than the first operand's, which may lie at its end.
     `symbols`: further functions that the constants point to. `wide_bytes`: constant bytes beyond int8 weights."""
 
     function: str
@@ -61,6 +62,7 @@ class RowCall:
     aux_bytes: int = 0
     rows: int = 1
     in_place: bool = False
+    grows: bool = False
     symbols: tuple[str, ...] = ()
     wide_bytes: int = 0
 

@@ -12,23 +12,25 @@ from dataclasses import dataclass, replace
 
 from dftiny.errors import CheckFailed, DftError
 from dftiny.graph import Graph
+from dftiny.plan.candidate import ALIGN
 from dftiny.plan.input_rows import with_input_rows
-from dftiny.plan.lanes import Lane, LaneMaker, shape_of
+from dftiny.plan.lanes import Lane, LaneMaker
 from dftiny.plan.needs import kernel_net
 from dftiny.plan.pack import MORE_TRIES, Block, Packer, live_bytes
 from dftiny.plan.pack import TRIES as PACK_TRIES
 from dftiny.plan.parts import Segment
-from dftiny.plan.places import Placement, RegionSpec, Spot
+from dftiny.plan.phases import PHASED_BYTES, PHASED_REGIONS
+from dftiny.plan.places import Placement, RegionSpec, Spot, placements
 from dftiny.plan.recompute import Repeat, repeated, repeats
-from dftiny.plan.segments import ALIGN, Cutter, blocks_of, times_of
-from dftiny.plan.steady import steady
+from dftiny.plan.rings import with_rings
+from dftiny.plan.segments import Cutter, blocks_of, times_of
 from dftiny.plan.stream import Event, Life, can_reverse, lives
 from dftiny.plan.tight import NAME as TIGHT
 from dftiny.plan.tight import tightened, touched_bytes
-from dftiny.plan.weave import key_of, woven
+from dftiny.plan.weave import woven
 from dftiny.rewrite import NAMES as rewrites
 from dftiny.rewrite import rewrite
-from dftiny.schedule_bound import lower_bound
+from dftiny.schedule_bound import closer_bound, lower_bound
 from dftiny.steps import NAMES as STEP_NAMES
 from dftiny.steps import Steps, steps
 
@@ -234,10 +236,19 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
         return _Failed(prepared, cutter, bound, regions, wishes)  # no order of rows can do: none is tried
     best = _best(prepared, cutter, regions, bound, wishes)
     if best is None or best.total > bound * (1 + OVER_BOUND):
-        best = _better(best, _best(prepared, cutter.woven(), regions, bound, wishes))
+        best = _better(best, _best(prepared, cutter.with_pressure(1), regions, bound, wishes))
+    if best is None or best.total > bound * (1 + OVER_BOUND):
+        bound = closer_bound(kernel_net(maker)).bytes
+        if _phases_reach(regions) and (best is None or best.total > bound * (1 + OVER_BOUND)):
+            best = _better(best, _best(prepared, cutter.with_pressure(2), regions, bound, wishes))
     if best is not None:
         return _plan(prepared, *_tight(best, regions, lent, wishes), bound)
     return _Failed(prepared, cutter, bound, regions, wishes)
+
+
+def _phases_reach(regions: Sequence[RegionSpec]) -> bool:
+    """Whether the engine can say where a ring lies that several tensors share."""
+    return len(regions) <= PHASED_REGIONS and all(r.bytes <= PHASED_BYTES for r in regions)
 
 
 def _best(
@@ -271,6 +282,10 @@ def _limits(cutter: Cutter, bound: int, wishes: Wishes) -> Iterator[tuple[int, i
     """Bytes that every segment may take and that most of them should, ever fewer."""
     wished = int(bound * (1 + wishes.slack))
     most = wished if wishes.limit_bytes is None else min(wished, wishes.limit_bytes)
+    if cutter.pressed > 1:
+        least = cutter.smallest_peak(bound)
+        yield from ((least, int(least * part)) for part in reversed(_MOST_SEGMENTS))
+        return
     peak = cutter.smallest_peak(most)
     if wishes.slack and peak > most:
         anyway = max(min(int(peak * (1 + SLACK_ANYWAY)), int(bound * (1 + OVER_BOUND))), peak)
@@ -297,7 +312,7 @@ def _packed(
     for turn in ((), turnable[::2], turnable[1::2]):
         candidate = [s.turned() if i in turn else s for i, s in enumerate(cuts)]
         best = _better(best, _pack(prepared, cutter, candidate, limit, rooms))
-    for i in turnable if best is not None else ():
+    for i in turnable if best is not None and cutter.pressed < 2 else ():
         assert best is not None
         if best.total <= max(best.packer.floor(), limit * 0.97):
             break
@@ -379,7 +394,7 @@ def _timeline(prepared: Steps, cutter: Cutter, cuts: Sequence[Segment], limit: i
         times = times_of(segment.events, start)
         ours = {t: one for t, one in life.items() if t in mine or (start == 0 and t in _given(prepared))}
         found = blocks_of(segment.lanes, ours, crossing, cutter.shape, times)
-        blocks += steady(found, segment.lanes) if segment.steady else found
+        blocks += with_rings(found, segment.lanes, segment.rings)
     blocks = woven(blocks, [s.woven for s in cuts if s.woven is not None])
     apart = [cutter.apart(i) for i in range(len(prepared.steps))]
     return _Timeline(cuts, starts, life, blocks, apart, limit)
@@ -409,7 +424,8 @@ def _tight(
 def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound: int) -> Plan:
     timeline, packer, spots = packed.timeline, packed.packer, packed.spots
     at = {b.key: Spot(regions[r].name, o) for b, (r, o) in zip(packer.blocks, spots, strict=True)}
-    owned = _placements(prepared, packed, at)
+    pairs = [s.woven for s in timeline.cuts if s.woven is not None]
+    owned = placements(prepared.graph, packer.blocks, pairs, at)
     segments = []
     for segment in timeline.cuts:
         aux = {lane.index: at[f"a{lane.index}"] for lane in segment.lanes if lane.aux_bytes}
@@ -426,30 +442,12 @@ def _plan(prepared: Steps, packed: _Packed, regions: Sequence[RegionSpec], bound
                 timeline.limit,
             )
         )
-    placements = [
+    placed = [
         replace(owned[owner], tensor=t) for t, owner in sorted(prepared.views.items()) if owner in owned
     ]
     ends = packer.sizes(spots, len(regions))
     used = {r.name: _up(n, r.align) for r, n in zip(regions, ends, strict=True) if n}
-    return Plan(prepared, tuple(segments), tuple(placements), used, bound)
-
-
-def _placements(prepared: Steps, packed: _Packed, at: Mapping[str, Spot]) -> dict[int, Placement]:
-    """Where each tensor that has memory of its own lies."""
-    found = {}
-    pairs = {key_of(s.woven): s.woven for s in packed.timeline.cuts if s.woven is not None}
-    for block in packed.packer.blocks:
-        if not block.key.startswith("t"):
-            continue
-        spot, offset = at[block.key], at[block.key].offset
-        pair = pairs.get(block.key)
-        for t in pair or [int(key[1:]) for key in (block.key, *block.also)]:
-            row_bytes, slots, pitch = block.row_bytes, block.places, block.row_bytes
-            if pair:
-                row_bytes = shape_of(prepared.graph.tensors[t]).row_bytes
-            found[t] = Placement(t, spot.region, offset, row_bytes, slots, block.first, block.last, pitch)
-            offset += row_bytes if pair else 0
-    return found
+    return Plan(prepared, tuple(segments), tuple(placed), used, bound)
 
 
 def _up(value: int, align: int) -> int:

@@ -42,7 +42,8 @@ def _step(step: CheckedStep, lanes: Sequence[Lane], over_planes: int | None) -> 
         return replace(step, operands=everything, sums=0, kernel=1, stride=1, dilation=1, pad=0, whole=True)
     return replace(
         step,
-        in_place=step.in_place and any(lane.call and lane.call.in_place for lane in lanes),
+        in_place=step.in_place
+        and any(lane.call and (lane.call.in_place or lane.call.grows) for lane in lanes),
         scratch=_spot(
             min([lane.scratch_bytes for lane in lanes] + [n for n in (over_planes,) if n is not None])
         ),

@@ -23,11 +23,23 @@ _Found = tuple[tuple[int, int], list[int], list[Spot]]  # (regions, bytes), orde
 
 
 @dataclass(frozen=True)
+class Part:
+    """A ring in a block that several share: row r of the tensors `keys` lies in place (r + phase) mod the block's places,
+    and takes `row_bytes` of it, from byte `skip` on."""
+
+    keys: tuple[str, ...]
+    row_bytes: int
+    phase: int
+    skip: int
+
+
+@dataclass(frozen=True)
 class Block:
     """`len(born)` rows of `row_bytes`, row r alive in events born[r]…dies[r], both included. `over`: the block that
     this one may overwrite row by row in the event that reads it, exactly in place or lower (an elementwise
-    operator's operand). `ring`: row r lies in place r mod ring; 0 is a place for each row. `also`: keys of blocks that
-    lie on it, row on row (plan/relay)."""
+    operator's operand). `grown`: likewise, but its rows are longer, and the other's lie at their ends (plan/phases). `ring`: row r lies in place r mod ring; 0 is a place for each row. `also`: keys of blocks that
+    lie on it, row on row (plan/relay). `parts`: rings that share its places (plan/phases), whose rows are its rows, one ring
+    behind the other; `where` is then the place of each of them."""
 
     key: str
     row_bytes: int
@@ -36,6 +48,9 @@ class Block:
     over: str | None = None
     ring: int = 0
     also: tuple[str, ...] = ()
+    grown: str | None = None
+    parts: tuple[Part, ...] = ()
+    where: tuple[int, ...] = ()
 
     @cached_property
     def places(self) -> int:
@@ -94,7 +109,7 @@ def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
     """
     (born_a, dies_a), (born_b, dies_b) = a.times, b.times
     born_a, dies_a = born_a[:, None], dies_a[:, None]
-    meets = _by_place((born_b <= dies_a - int(strict)) & (born_a <= dies_b), a.places, b.places)
+    meets = _by_place((born_b <= dies_a - int(strict)) & (born_a <= dies_b), a, b)
     edges = np.zeros((a.places, b.places + 2), np.int8)
     edges[:, 1:-1] = meets
     edges = np.diff(edges, axis=1)
@@ -104,9 +119,15 @@ def _conflicts(a: Block, b: Block, *, strict: bool) -> list[Interval]:
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _by_place(meets: np.ndarray, high: int, wide: int) -> np.ndarray:
+def _by_place(meets: np.ndarray, a: Block, b: Block) -> np.ndarray:
     """Rows and columns of a ring, one for each place."""
     rows, columns = meets.shape
+    high, wide = a.places, b.places
+    if a.where or b.where:
+        found = np.zeros((high, wide), np.bool_)
+        i, j = np.nonzero(meets)
+        found[_places(a)[i], _places(b)[j]] = True
+        return found
     if (rows, columns) == (high, wide):
         return meets
     turns = -(-rows // high), -(-columns // wide)
@@ -114,6 +135,11 @@ def _by_place(meets: np.ndarray, high: int, wide: int) -> np.ndarray:
     padded[:rows, :columns] = meets
     met: np.ndarray = padded.reshape(turns[0], high, turns[1], wide).any(axis=(0, 2))
     return met
+
+
+def _places(b: Block) -> np.ndarray:
+    """The place of each row."""
+    return np.array(b.where, np.int64) if b.where else np.arange(len(b.born)) % b.places
 
 
 def _in_place(a: Block, b: Block) -> list[Interval]:
@@ -148,8 +174,11 @@ class Packer:
         self.blocks = list(blocks)
         self.align = align
         self._rules: list[list[tuple[int, int, int]]] = [[] for _ in blocks]
+        first = np.array([b.first for b in self.blocks], np.int64)
+        last = np.array([b.last for b in self.blocks], np.int64)
         for i, a in enumerate(self.blocks):
-            for j in range(i):
+            together = (first[:i] <= a.last) & (last[:i] >= a.first)
+            for j in np.flatnonzero(together).tolist():
                 for lo, hi in forbidden(self.blocks[j], a):
                     self._rules[i].append((j, lo, hi))
                     self._rules[j].append((i, -hi, -lo))
@@ -285,8 +314,9 @@ def _alive(blocks: Sequence[Block]) -> tuple[np.ndarray, int]:
     dies = np.array([t for b in blocks for t in ends[b.key]], np.int64)
     size = np.repeat([b.row_bytes for b in blocks], [len(b.born) for b in blocks])
     first, last = min(b.first for b in blocks), max(b.last for b in blocks)
-    change = np.bincount(born - first, size, last - first + 2)
-    change -= np.bincount(dies + 1 - first, size, len(change))
+    made = born <= dies  # rows that nobody makes are born behind the last event
+    change = np.bincount(born[made] - first, size[made], last - first + 2)
+    change -= np.bincount(dies[made] + 1 - first, size[made], len(change))
     return change.cumsum(), first
 
 

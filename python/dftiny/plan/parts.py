@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from dftiny.plan.lanes import Lane
 from dftiny.plan.stream import Event, stream
 from dftiny.plan.weave import Pair
+
+# As they are; with places that keep their roles (plan/steady); sharing their places (plan/phases).
+Rings = Literal["plain", "steady", "phased"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Segment:
     cost: float
     reverse: bool = False
     woven: Pair | None = None  # of the tensors that cross its end
-    steady: bool = False  # its rings have places that keep their roles (plan/steady)
+    rings: Rings = "plain"
 
     def turned(self) -> Segment:
         """The same segment from the last rows to the first, or the other way round."""

@@ -9,31 +9,29 @@ little more than that peak, the one with the fewest extra instructions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 from dftiny.graph import macs
 from dftiny.kernels.rows import Choice
+from dftiny.plan.candidate import Candidate
 from dftiny.plan.costs import lane_cost
 from dftiny.plan.faster import faster
 from dftiny.plan.lanes import Lane, LaneMaker, Shape, shape_of
 from dftiny.plan.leaps import leap_of
-from dftiny.plan.pack import Block, Packer, live_bytes, rectangle
+from dftiny.plan.pack import Block, rectangle
 from dftiny.plan.parts import Cut, Segment
 from dftiny.plan.relay import relayed
-from dftiny.plan.steady import steady
 from dftiny.plan.stream import Event, Life, lives, stream
 from dftiny.plan.weave import Pair, may_weave, pair_of, woven
 
-_MAX_LANES = 18  # of one segment that streams
-ALIGN = 8
+_MAX_LANES, _MOST_LANES = (
+    18,
+    32,
+)  # of one segment that streams; where memory is short, leanly (DFT_LANES_MAX in dft_run.h)
 _WIDE_MOST = 4096  # weights of a layer by itself
 _OVER_WISH = 1e12  # more than the instructions of any net
 _PLANES_SAVE = 0.005  # instructions a MAC of the whole net, for two kilobytes of code,
 _PLANES_MEMORY = 1.02  # and what they may take of memory, as a share of what the net takes without them
-_MORE_TRIES, _ALMOST = 60, 1.15
-_MOST_TRIES, _NEARLY = 1200, 1.04
-_LOOSE = 1.10
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,7 @@ def blocks_of(
         lane.writes: lane.shape.row_bytes for lane in lanes if lane.shape.rows == shape[lane.writes].rows
     }
     over = {lane.writes: lane.operands[0].tensor for lane in lanes if lane.call and lane.call.in_place}
+    grown = {lane.writes: f"t{lane.operands[0].tensor}" for lane in lanes if lane.call and lane.call.grows}
     rings = {lane.writes: lane.shape for lane in lanes if lane.shape.ring}
     for t, one in life.items():
         if t in rings:
@@ -105,6 +104,7 @@ def blocks_of(
                 one.dies,
                 name,
                 0 if whole else one.slots,
+                grown=grown.get(t),
             )
         )
     out = relayed(out)
@@ -134,109 +134,30 @@ class _Stream:
     times: Mapping[int, Sequence[int]]
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A segment of which it is not known yet how well its blocks can be packed, but at least `floor` bytes."""
-
-    first: int
-    end: int
-    lanes: tuple[Lane, ...]
-    events: tuple[Event, ...]
-    blocks: Sequence[Block]
-    kept: int
-    cost: float
-    woven: Pair | None
-    found: dict[tuple[int, bool], int] = field(default_factory=dict)  # (tries, steady rings) → bytes
-
-    @cached_property
-    def floor(self) -> int:
-        """Most bytes alive at once."""
-        return live_bytes(self.blocks)[0] + self.kept
-
-    @cached_property
-    def _packer(self) -> Packer:
-        return Packer(self.blocks, ALIGN)
-
-    @cached_property
-    def _steady(self) -> Packer | None:
-        """With rings whose places keep their roles (plan/steady); None where they do anyway."""
-        blocks = steady(self.blocks, self.lanes)
-        return Packer(blocks, ALIGN) if blocks != list(self.blocks) else None
-
-    def _bytes(self, tries: int, pressed: bool) -> int:
-        """The fewest bytes found with this many tries or any number that was tried before. Where that is far above the bytes
-        alive and memory is `pressed`, rings become steady as well."""
-        self._try(self._packer, (tries, False))
-        if pressed and tries and min(self.found.values()) > self.floor * _LOOSE and self._steady is not None:
-            self._try(self._steady, (tries, True))
-        return min(self.found.values())
-
-    def _try(self, packer: Packer, key: tuple[int, bool]) -> None:
-        if key not in self.found:
-            spots = packer.best([1 << 40], tries=key[0])
-            assert spots is not None
-            self.found[key] = packer.sizes(spots, 1)[0] + self.kept
-
-    def least(self, enough: int, limit: int, *, pressed: bool) -> int:
-        """The fewest bytes that it is packed into, tried only as long as that is more than `enough` and may become
-        less than `limit`; some number that is no less than `limit` otherwise."""
-        if self.floor >= limit:
-            return limit
-        found = self._bytes(0, pressed)
-        return found if found <= enough or found > limit * _ALMOST else self._bytes(_MORE_TRIES, pressed)
-
-    def within(self, limit: int, *, pressed: bool) -> Segment | None:
-        """Packed into `limit` bytes; None where that is not managed. Blocks that almost fit are tried longer, and much longer
-        where memory is `pressed`."""
-        if self.floor > limit:
-            return None
-        # What was tried once counts whatever limit is asked for later, or smallest_peak() would promise too much.
-        stages = ((0, _ALMOST), (_MORE_TRIES, _ALMOST), (_MOST_TRIES, _NEARLY))
-        for tries, near in stages if pressed else stages[:2]:
-            if self.found and min(self.found.values()) > limit * near:
-                break
-            if self._bytes(tries, pressed) <= limit:
-                return self._segment()
-        return None
-
-    def _segment(self) -> Segment:
-        """As it is packed best."""
-        (_, steadily), peak = min(self.found.items(), key=lambda f: f[1])
-        return Segment(
-            self.first,
-            self.end,
-            self.lanes,
-            self.events,
-            peak,
-            self.cost,
-            woven=self.woven,
-            steady=steadily,
-        )
-
-
 class Cutter:
-    """Evaluates segments of a graph and finds the best cuts. `weave`: where two maps of equal height cross a cut, their
-    rows may lie in turns (plan/weave), so that both follow the rows that die for them."""
+    """Evaluates segments of a graph and finds the best cuts. `pressed`: where two maps of equal height cross a cut, their
+    rows may lie in turns (plan/weave), so that both follow the rows that die for them; at 2, rings share their places
+    (plan/phases) and more lanes may stream together."""
 
-    def __init__(self, maker: LaneMaker, *, weave: bool = False) -> None:
+    def __init__(self, maker: LaneMaker, *, pressed: int = 0) -> None:
         self.maker = maker
         self.n = len(maker)
-        self.pressed = weave
+        self.pressed = pressed
         self.crossing = _crossing(maker)
         graph = maker.prepared.graph
         self.shape = {t: shape_of(graph.tensors[t]) for t in set(maker.prepared.views.values())}
         self._rows = {t: s.rows for t, s in self.shape.items()}
         self._whole = [sum(self.shape[t].nbytes for t in crossing) for crossing in self.crossing]
-        self._pairs = [self._pair(p) if weave else None for p in range(self.n + 1)]
-        self._known: dict[tuple[Cut, Cut, Variant], _Candidate | None] = {}
+        self._pairs = [self._pair(p) if pressed else None for p in range(self.n + 1)]
+        self._known: dict[tuple[Cut, Cut, Variant], Candidate | None] = {}
         self._lanes: dict[tuple[int, bool, bool, Variant], Lane] = {}
         self._costs: dict[tuple[int, bool, bool, Variant], float] = {}
         self._sums: dict[tuple[int, Variant], list[float]] = {}
         self._streams: dict[tuple[int, int, tuple[tuple[int, bool], ...]], _Stream] = {}
 
-    def woven(self) -> Cutter:
-        """The same with `weave`; what was found out about segments without counts there too."""
-        other = Cutter(self.maker, weave=True)
+    def with_pressure(self, pressed: int) -> Cutter:
+        """The same where memory is `pressed`; what was found out about segments without counts there too."""
+        other = Cutter(self.maker, pressed=pressed)
         other._known, other._lanes, other._costs = self._known, self._lanes, self._costs
         other._sums, other._streams = self._sums, self._streams
         return other
@@ -250,7 +171,7 @@ class Cutter:
         candidate = self._known_candidate(first, end, variant)
         return None if candidate is None else candidate.within(limit, pressed=self.pressed)
 
-    def _known_candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
+    def _known_candidate(self, first: Cut, end: Cut, variant: Variant) -> Candidate | None:
         key = (first, end, variant)
         if key not in self._known:
             self._known[key] = self._candidate(first, end, variant)
@@ -276,7 +197,7 @@ class Cutter:
     def _woven(self, cut: Cut) -> Pair | None:
         return self._pairs[cut.position] if cut.woven else None
 
-    def _candidate(self, first: Cut, end: Cut, variant: Variant) -> _Candidate | None:
+    def _candidate(self, first: Cut, end: Cut, variant: Variant) -> Candidate | None:
         span = range(first.position, end.position)
         lanes = tuple(self._lane(i, span.start, span.stop, variant) for i in span)
         if variant.leaps:
@@ -286,7 +207,7 @@ class Cutter:
             lanes = tuple(replace(lane, leap=leap) for lane in lanes)
         return self._candidate_of(first, end, lanes, self._cost(span.start, span.stop, variant))
 
-    def _candidate_of(self, first: Cut, end: Cut, lanes: tuple[Lane, ...], cost: float) -> _Candidate | None:
+    def _candidate_of(self, first: Cut, end: Cut, lanes: tuple[Lane, ...], cost: float) -> Candidate | None:
         before, after = self.crossing[first.position], self.crossing[end.position]
         pairs = [p for p in (self._woven(first), self._woven(end)) if p is not None]
         if not all(may_weave(pair, lanes, before & after) for pair in pairs):
@@ -296,7 +217,7 @@ class Cutter:
             return None
         blocks = blocks_of(lanes, found.life, before | after, self.shape, found.times)
         kept = sum(self.shape[t].nbytes for t in before & after if t not in found.life)
-        return _Candidate(
+        return Candidate(
             first.position,
             end.position,
             lanes,
@@ -347,10 +268,13 @@ class Cutter:
     def _options(self, end: int, *, planes: bool = False) -> list[tuple[int, Variant]]:
         """Segments that may end before lane `end`."""
         out = [(end - 1, v) for v in _BY_ITSELF if not v.choice.wide or self._may_be_wide(end - 1)]
-        for first in range(end - 1, max(-1, end - _MAX_LANES - 1), -1):
+        most = _MOST_LANES if self.pressed > 1 else _MAX_LANES
+        for first in range(end - 1, max(-1, end - most - 1), -1):
             if self.maker.lane(first).call is None:
                 break  # whole-tensor calls stand alone
-            if first < end - 1:
+            if end - first > _MAX_LANES:
+                out += [(first, v) for v in _LEAN]
+            elif first < end - 1:
                 planes_here = planes and any(self.maker.planes(i) for i in range(first, end - 1))
                 out += [(first, v) for v in _TOGETHER if planes_here or not v.planes]
                 out += [(first, v) for v in _LEAPS if self.pressed and self._dilated(first, end)]
@@ -370,7 +294,7 @@ class Cutter:
             floor, lambda candidate, limit: candidate.least(floor, limit, pressed=self.pressed)
         )
 
-    def _bottleneck(self, enough: int, bytes_of: Callable[[_Candidate, int], int]) -> int:
+    def _bottleneck(self, enough: int, bytes_of: Callable[[Candidate, int], int]) -> int:
         """The least of the largest `bytes_of` a segment over all ways to cut, or `enough`. `bytes_of` also gets the bytes from
         which on a segment is of no use."""
         best: dict[Cut, int] = {Cut(0): enough}

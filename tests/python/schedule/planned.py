@@ -53,7 +53,14 @@ def _buffer(net: CheckedNet, plan: Plan, tensor: int) -> CheckedBuffer:
         )
     assert place.row_bytes == shape.row_bytes
     return CheckedBuffer(
-        tensor, place.region, place.offset, place.row_bytes, shape.height, place.slots, place.pitch
+        tensor,
+        place.region,
+        place.offset,
+        place.row_bytes,
+        shape.height,
+        place.slots,
+        place.pitch,
+        phase=place.phase,
     )
 
 
@@ -76,5 +83,5 @@ def _step(net: CheckedNet, segment: PlannedSegment, lane: Lane) -> CheckedStep:
         at = segment.aux[lane.index]
         spots["aux"] = CheckedSpot(at.region, at.offset, lane.aux_bytes)
     rows = 0 if flat or call is None or lane.accumulates else lane.rows
-    in_place = call is not None and call.in_place
+    in_place = call is not None and (call.in_place or call.grows)
     return replace(step, rows=rows, in_place=in_place, **spots)

@@ -109,7 +109,7 @@ class Simulator:
 
     def place(self, tensor: int, row: int) -> tuple[bytearray, int, int]:
         b = self.buffers[tensor]
-        first = b.offset + row % b.slots * b.row_bytes
+        first = b.offset + (row + b.phase) % b.slots * (b.pitch or b.row_bytes)
         memory = self.memory[b.region]
         if first < 0 or first + b.row_bytes > len(memory):
             raise Wrong

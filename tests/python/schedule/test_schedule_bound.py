@@ -12,7 +12,7 @@ import pytest
 from row_nets import INPUT, Maker, events, random_net, reads, writes
 
 from dftiny.graph import load
-from dftiny.schedule_bound import Bound, lower_bound
+from dftiny.schedule_bound import Bound, closer_bound, lower_bound
 from dftiny.schedule_check import CheckedSpot
 from dftiny.schedule_steps import CheckedNet, checked_net
 from dftiny.steps import steps
@@ -130,6 +130,27 @@ def test_never_above_the_best_schedule_and_mostly_equal(spots: bool) -> None:
     assert len(nets) >= 200
     assert sum(any(s.sums for s in net.steps) for net in nets) >= 20
     assert equal >= 0.85 * len(nets), (equal, len(nets))
+
+
+def random_chain(seed: int) -> CheckedNet:
+    """Windows one behind the other: where orders of rows matter most."""
+    dice = random.Random(seed)
+    maker = Maker(seed, height=dice.randint(3, 5), row_bytes=4 * dice.randint(1, 6))
+    for _ in range(2):
+        maker.window(kernel=3, stride=dice.choice([1, 1, 2]), pad=1, row_bytes=4 * dice.randint(1, 6))
+    return maker.net()
+
+
+def test_the_closer_bound_is_never_above_the_best_schedule_and_often_closer() -> None:
+    nets = [*tiny_nets()[::2], *(random_chain(seed) for seed in range(60))]
+    closer = equal = 0
+    for k, net in enumerate(nets):
+        least, bound, near = Exhaustive(net).least(), lower_bound(net), closer_bound(net)
+        assert bound.bytes <= near.bytes <= least, (k, bound, near, least)
+        closer += near.bytes > bound.bytes
+        equal += near.bytes == least
+    assert closer >= 5, closer
+    assert equal >= 0.9 * len(nets), (equal, len(nets))
 
 
 def test_a_gated_map_exists_whole_beside_the_window_of_its_last_row() -> None:

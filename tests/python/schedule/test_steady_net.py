@@ -79,7 +79,7 @@ def unit() -> Graph:
 @pytest.fixture(scope="module")
 def stream(unit: Graph) -> tuple[LaneMaker, Cutter]:
     maker = LaneMaker(steps(rewrite(unit)))
-    return maker, Cutter(maker).woven()
+    return maker, Cutter(maker).with_pressure(1)
 
 
 def test_halves_of_a_split_are_taken_by_rows(stream: tuple[LaneMaker, Cutter]) -> None:
@@ -96,9 +96,9 @@ def test_steady_rings_take_fewer_bytes_and_keep_the_bits(
     maker, cutter = stream
     variant = Variant(Choice(rows=1, block=8))
     found = cutter.within(Cut(0), Cut(JOINED), variant, 1 << 40)
-    assert found is not None and not found.steady
+    assert found is not None and found.rings == "plain"
     best = cutter.within(Cut(0), Cut(JOINED), variant, found.peak - 1)
-    assert best is not None and best.steady
+    assert best is not None and best.rings == "steady"
     monkeypatch.setattr(Cutter, "cut", lambda *_: [best, *rest(maker, cutter)])
     made = plan(unit, [RegionSpec("axi", 512 << 10)])
     assert [made.of(made.lanes[i].writes).slots for i in (0, 3)] == [4, 4]  # the maps of full height
