@@ -8,7 +8,8 @@ static int8_t *at(int8_t *const *base, uint32_t place)
     return base[place >> 28] + (place & 0x0FFFFFFFu);
 }
 
-static int8_t *phased_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
+/* Not inline: few nets have such rings, and the lookup of every other row stays as short as it was. */
+static __attribute__((noinline)) int8_t *phased_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
 {
     uint32_t slots = rows->place >> 24 & 31u, phase = rows->place >> 19 & 31u;
     return base[rows->place >> 29] + (rows->place & 0x7FFFFu) * 4u + (row + phase) % slots * rows->row_bytes;
@@ -19,7 +20,7 @@ static uint32_t is_fixed(const dft_rows_at *rows)
     return rows->slots == 0 && rows->row_bytes == 0;
 }
 
-static int8_t *row_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
+static inline __attribute__((always_inline)) int8_t *row_at(int8_t *const *base, const dft_rows_at *rows, uint32_t row)
 {
     if (rows->slots == 0) {
         return is_fixed(rows) ? at(base, rows->place) : phased_at(base, rows, row);
