@@ -239,7 +239,8 @@ def _attempt(graph: Graph, regions: Sequence[RegionSpec], wishes: Wishes) -> Pla
         best = _better(best, _best(prepared, cutter.with_pressure(1), regions, bound, wishes))
     if best is None or best.total > bound * (1 + OVER_BOUND):
         bound = closer_bound(kernel_net(maker)).bytes
-        if _phases_reach(regions) and (best is None or best.total > bound * (1 + OVER_BOUND)):
+        wished = bound * (1 + max(OVER_BOUND, wishes.slack))  # who has room wants speed
+        if _phases_reach(regions) and (best is None or best.total > wished):
             best = _better(best, _best(prepared, cutter.with_pressure(2), regions, bound, wishes))
     if best is not None:
         return _plan(prepared, *_tight(best, regions, lent, wishes), bound)
