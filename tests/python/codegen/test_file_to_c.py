@@ -103,7 +103,11 @@ def test_whole_files_of_further_operators(seed: int, library: Path, tmp_path: Pa
 
 
 def test_proofs_of_a_net_that_takes_its_input_by_rows() -> None:
-    """Found by tools/campaign engine: the operator that fetches rows is none that the oracle runs."""
+    """Found by tools/campaign engine: the operator that fetches rows is none that the oracle runs. Of the operator
+    behind it no row can be seen, so nothing is claimed of it."""
     g = graph.load(keras_reshape().bytes())
     texts = [operators_c(plan(g, REGIONS, Wishes(input_by_rows=by_rows))) for by_rows in (False, True)]
-    assert texts[0] == texts[1]
+    whole, by_rows = (text.splitlines() for text in texts)
+    differ = [(a, b) for a, b in zip(whole, by_rows, strict=True) if a != b]
+    assert len(differ) == 1
+    assert differ[0][0] != differ[0][1] == "    {0u, 0x00000000u},"
