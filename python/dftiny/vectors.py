@@ -38,9 +38,10 @@ from dftiny.graph import (
 from dftiny.kernels.calls import STRUCT_BYTES, Field
 from dftiny.kernels.count import ENGINE_BYTES, model_code, used_functions
 from dftiny.plan import Plan, RegionSpec, Wishes, plan
+from dftiny.plan.tight import KEPT_BYTES
 
 REGION = "vector"  # the one block that a layer runs in
-BYTES_MAX = 4096  # of it: less than what any net that answers something takes
+BYTES_MAX = KEPT_BYTES  # of it: less than what any net that answers something takes
 LOADS = ("ldrd", "ldr")  # dft_conv_k32_ldrd and _ldr: the bodies that a build may choose between
 _FASTEST = Wishes(slack=20.0)  # the kernels that a planner with room takes
 CONV, TIMED_BODY = "dft_conv_rows", "dft_conv_k32"

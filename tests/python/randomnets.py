@@ -55,6 +55,13 @@ class RandomNet:
         scale = (self.model.tensors[self.at].scale * self.model.tensors[w].scale).tolist()
         return self.model.const(self.rng.integers(-2000, 2000, len(scale)).astype(np.int32), scale)
 
+    def convolution(self, kernel: int, stride: int, out: int) -> None:
+        """One of that size, with padding."""
+        _, h, w, c = self.shape()
+        filters = self.weights(out, kernel, kernel, c)
+        target = self.new((1, -(-h // stride), -(-w // stride), out), 0.05, 3)
+        self.go("CONV_2D", (self.at, filters, self.bias(filters)), target, **conv_options(stride, "SAME"))
+
     def conv(self) -> None:
         _, h, w, c = self.shape()
         k, out = int(self.rng.choice([1, 1, 3])), int(self.rng.integers(1, MAX_CHANNELS))

@@ -45,7 +45,7 @@ class _Group:
 def phased(blocks: Sequence[Block]) -> list[Block]:
     """`blocks` with one for each group of rings that take fewer bytes together, behind the others."""
     rings = [b for b in blocks if b.ring > 1]
-    if not len(rings) > 1:
+    if len(rings) < 2:
         return list(blocks)
     search = _Search(rings)
     groups = search.groups()
@@ -108,7 +108,7 @@ class _Search:
         }
         phases, tries = [0], 0
         nxt = 0
-        while 0 < len(phases) < len(rings):
+        while len(phases) < len(rings):
             j, tries = len(phases), tries + 1
             fits = (
                 c
@@ -121,9 +121,7 @@ class _Search:
                 nxt = 0
                 continue
             nxt = phases.pop() + 1
-            if not phases:
-                return None
-            if tries > _MOST_TRIES:
+            if not phases or tries > _MOST_TRIES:
                 return None
         return tuple(phases)
 

@@ -21,7 +21,7 @@ NAME = "tight_memory"  # what `--without` calls it
 _ALIGN = 32  # of the bytes that a region lends
 _LEAST = 0.1  # of all bytes that are touched: for less nobody should have to lend a second region
 _CROWD = 6  # blocks at the peak of which some are moved, in every combination
-_WHOLE = 4096  # bytes that one region keeps: the self-test runs its layers there (vectors.BYTES_MAX)
+KEPT_BYTES = 4096  # that one region lends at least, undivided: the self-test runs its layers there (vectors)
 _TRIED = 3  # of the choices, packed in earnest
 _SPARE = 1 << 16  # bytes that packing may start with too many
 _TRIES = 100  # of packing each half
@@ -82,7 +82,7 @@ def _splits(
     for n in range(1, len(crowd) + 1):
         for seeds in combinations(crowd, n):
             size = _up(sum(b.nbytes for b in seeds))
-            if size <= min(room, total) and max(size, total - size) >= _WHOLE:
+            if size <= min(room, total) and max(size, total - size) >= KEPT_BYTES:
                 hot = _filled(seeds, ranked, alive, size)
                 rest = [_alone(b, hot, wanted=False) for b in blocks if b.key not in hot]
                 gained = sum(touches[key] for key in hot)

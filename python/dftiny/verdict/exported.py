@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dftiny.data.sharing import PRE, PROFILES
+from dftiny.verdict.fit import final
 from dftiny.verdict.model import FAKE, REAL, UNDECIDED, VerdictModel
 from dftiny.verdict.order import offered
-from dftiny.verdict.running import follow, judge
+from dftiny.verdict.running import follow
 from dftiny.verdict.study import Large, interval
 
 
@@ -65,8 +66,7 @@ def _end(model: VerdictModel, image: Large, scale: float, zero_point: int) -> _E
     order = offered(side, side, image.textures, model.tiles_max)
     outputs = np.rint(image.logits[order] / scale + zero_point).astype(np.int8)
     early = follow(model, outputs)
-    total = int(model.evidence[outputs.astype(np.int64) + 128].sum())
-    return _End(early.decision, judge(model, len(order), len(order), total), early.seen, len(order))
+    return _End(early.decision, final(model, outputs), early.seen, len(order))
 
 
 def exported_text(rows: Sequence[Exported]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 
 import numpy as np
 
+from dftiny import spec
 from dftiny.plan.pack import Block, Packer, live_bytes
-from dftiny.plan.phases import MOST_PLACES, phased
+from dftiny.plan.phases import MOST_PLACES, PHASED_BYTES, PHASED_REGIONS, phased
 
 ROWS = 24
 
@@ -125,3 +127,14 @@ def test_rows_that_nobody_makes_are_not_counted_as_bytes_that_are_missing() -> N
     partly = Block("t1", 100, (2, 5), (2, -1))  # its second row is born behind the last event and never dies
     assert live_bytes([made, partly])[0] == 116
     assert np.array_equal(made.times[0], [0, 1])
+
+
+def test_the_limits_are_those_of_the_engines_bit_fields() -> None:
+    """DFT_PHASED, from the top: region, slots, phase, a fourth of the offset."""
+    text = (spec.firmware_dir() / "engines" / "aot" / "dft_run.h").read_text(encoding="utf-8")
+    macro = text[text.index("#define DFT_PHASED(") :].split("\n\n")[0]
+    region, slots, phase = (int(b) for b in re.findall(r"<< (\d+)", macro))
+    (fourth,) = re.findall(r">> (\d+)", macro)
+    assert 1 << 32 - region == PHASED_REGIONS
+    assert MOST_PLACES == (1 << region - slots) - 1 == (1 << slots - phase) - 1
+    assert 1 << phase + int(fourth) == PHASED_BYTES

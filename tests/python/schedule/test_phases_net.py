@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flatmodel import conv_options
 from host_model import HostModel, build_library
 from planned import schedule_of
 from randomnets import RandomNet
@@ -47,12 +46,6 @@ class Dense(RandomNet):
             self.go("CONCATENATION", (before, self.at), joined, Axis=3)
         self.convolution(3, 2, GROWTH)
         self.head()
-
-    def convolution(self, kernel: int, stride: int, out: int) -> None:
-        _, h, w, c = self.shape()
-        filters = self.weights(out, kernel, kernel, c)
-        target = self.new((1, -(-h // stride), -(-w // stride), out), 0.05, 3)
-        self.go("CONV_2D", (self.at, filters, self.bias(filters)), target, **conv_options(stride, "SAME"))
 
 
 @pytest.fixture(scope="module")

@@ -55,12 +55,6 @@ class Unit(RandomNet):
         self.go("ADD", (halves[0], self.at), self.new((1, h, w, c)))
         self.head()
 
-    def convolution(self, kernel: int, stride: int, out: int) -> None:
-        _, h, w, c = self.shape()
-        filters = self.weights(out, kernel, kernel, c)
-        target = self.new((1, -(-h // stride), -(-w // stride), out), 0.05, 3)
-        self.go("CONV_2D", (self.at, filters, self.bias(filters)), target, **conv_options(stride, "SAME"))
-
     def every_second(self) -> None:
         _, h, w, c = self.shape()
         filters = self.weights(1, 3, 3, c, axis=3)
