@@ -210,4 +210,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except DftError as e:
+        print(f"dftiny.release: {e}", file=sys.stderr)
+        sys.exit(e.exit_code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -120,3 +122,10 @@ def test_stages_of_two_runs_are_refused(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(DftError, match="are not stages of one run"):
         release(data, train, judged, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_releasing_what_is_no_model_ends_in_a_sentence(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "dftiny.release", "--again", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("dftiny.release: ") and "Traceback" not in done.stderr
